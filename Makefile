@@ -1,0 +1,43 @@
+# The commands of a checkout: `make demo`, `make test`. Everything they need is set up below .venv and .tools.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check test-fast lock clean
+
+demo: .venv/run  ## run the exporter on a simulated SMS Partner API
+	$(BIN)/python -m exporter --demo
+
+test: check .tools/servers  ## lint, types and all Python tests, those with real servers included
+	$(BIN)/pytest
+
+test-fast: .venv/dev  ## the tests that start no process
+	$(BIN)/pytest -m "not journey"
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: .venv/dev  ## write the newest versions that pyproject.toml allows into the lock files
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	tests/bin/make-venv $(PYTHON)
+
+.venv/run: .venv/bin/python requirements.lock
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	touch $@
+
+.venv/dev: .venv/run requirements-dev.lock pyproject.toml
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+.tools/servers: tests/bin/get-servers
+	tests/bin/get-servers
+	touch $@

@@ -1,0 +1,70 @@
+"""The provider's API as the poller sees it: a query in, figures or a Failure out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+from exporter.clock import Clock
+from exporter.figures import Figures, MonthFigures, Query
+from exporter.months import month_of, paris_date
+from exporter.replies import RawReply, parse_credits, parse_statistics
+from exporter.secret import Secret
+from exporter.settings import DateRange, Interval
+
+STATISTICS_PATH = "/statistics/cost-resume"
+CREDITS_PATH = "/me"
+
+
+class Getter(Protocol):
+    """What the client needs of a transport."""
+
+    def get(self, path: str, parameters: Mapping[str, str], deadline: float) -> RawReply:
+        """Return the reply before `deadline` on the monotonic clock. Raises Failure."""
+
+    def cut_off(self) -> None:
+        """End a running `get` at once, from another thread."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks for figures and adds them to what is known."""
+
+    transport: Getter
+    clock: Clock
+    statistics: Interval
+
+    def fetch(self, query: Query, key: Secret, figures: Figures, deadline: float) -> Figures:
+        """Return `figures` with the answer to `query` in them. Raises Failure."""
+        today = paris_date(self.clock.time())
+        match query:
+            case Query.STATISTICS:
+                history = self._history(key, deadline)
+                return figures.with_history(history, month_of(today), self.clock.time())
+            case Query.CURRENT_MONTH:
+                running = self._running_month(key, today, deadline)
+                return figures.with_current_month(month_of(today), running, self.clock.time())
+            case Query.CREDITS:
+                credit = parse_credits(self._get(CREDITS_PATH, key, {}, deadline))
+                return figures.with_credits(credit, self.clock.time())
+
+    def cut_off(self) -> None:
+        """End a running `fetch` at once, from another thread."""
+        self.transport.cut_off()
+
+    def _history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:
+        if isinstance(self.statistics, DateRange):
+            return self._custom(key, self.statistics.first, self.statistics.last, deadline)
+        return parse_statistics(self._get(STATISTICS_PATH, key, {"interval": self.statistics}, deadline))
+
+    def _running_month(self, key: Secret, today: date, deadline: float) -> MonthFigures:
+        months = self._custom(key, today.replace(day=1), today, deadline)
+        return months.get(month_of(today), MonthFigures(cost=0.0, sent=0))
+
+    def _custom(self, key: Secret, first: date, last: date, deadline: float) -> dict[str, MonthFigures]:
+        interval = {"interval": "custom", "from": f"{first:%d-%m-%Y}", "to": f"{last:%d-%m-%Y}"}
+        reply = self._get(STATISTICS_PATH, key, interval, deadline)
+        return parse_statistics(reply, month_of(first), month_of(last))
+
+    def _get(self, path: str, key: Secret, parameters: Mapping[str, str], deadline: float) -> RawReply:
+        return self.transport.get(path, {"apiKey": key.reveal(), **parameters}, deadline)

@@ -1,0 +1,170 @@
+"""What the exporter knows: the figures of each account, and how asking for them went. All of it immutable."""
+
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+
+import msgspec
+
+
+class Endpoint(StrEnum):
+    """The provider's endpoints, as the label ``endpoint`` names them."""
+
+    STATISTICS = "statistics"
+    CREDITS = "credits"
+
+
+class Query(StrEnum):
+    """What is asked for in one request, named after the key that turns it on in the configuration."""
+
+    STATISTICS = "statistics"
+    CURRENT_MONTH = "current_month"
+    CREDITS = "credits"
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint that answers it."""
+        return Endpoint.CREDITS if self is Query.CREDITS else Endpoint.STATISTICS
+
+
+class Reason(StrEnum):
+    """Why a poll failed, as the label ``reason`` names it."""
+
+    KEY_REJECTED = "key_rejected"
+    ACCESS_DENIED = "access_denied"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    INVALID_REPLY = "invalid_reply"
+
+
+class Failure(Exception):  # noqa: N818 - it is no error of the program
+    """An exchange that brought no figures. `detail` is ours or made safe: it can be shown to anybody."""
+
+    def __init__(self, reason: Reason, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+        """Seconds the provider asks to wait, where it says so."""
+
+
+class MonthFigures(msgspec.Struct, frozen=True):
+    """One month: `cost` in the account's currency, `sent` in SMS."""
+
+    cost: float
+    sent: int
+
+
+class Credits(msgspec.Struct, frozen=True):
+    """What is left on an account. What the reply did not name is None."""
+
+    balance: float | None
+    currency: str | None
+    remaining: Mapping[str, int]
+    """How many the balance pays for, by kind: ``sms``, ``sms_eco``, ``hlr``."""
+    queued: int | None
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """The last good figures of one account, part by part as they were fetched."""
+
+    history: Mapping[str, MonthFigures] = {}
+    """Months of the last good `statistics` reply."""
+    current_month: Mapping[str, MonthFigures] = {}
+    """The running month of the last good `current_month` reply: one entry, or none before the first."""
+    credits: Credits | None = None
+    fetched: Mapping[Query, float] = {}
+    """When each part was fetched, Unix seconds."""
+
+    @property
+    def months(self) -> dict[str, MonthFigures]:
+        """All months in order. Of the running month, the reply that was asked for it alone knows best."""
+        return dict(sorted({**self.history, **self.current_month}.items()))
+
+    def only(self, queries: Collection[Query]) -> "Figures":
+        """Leave out what is no longer asked for."""
+        return Figures(
+            history=self.history if Query.STATISTICS in queries else {},
+            current_month=self.current_month if Query.CURRENT_MONTH in queries else {},
+            credits=self.credits if Query.CREDITS in queries else None,
+            fetched={query: when for query, when in self.fetched.items() if query in queries},
+        )
+
+    def with_history(self, months: Mapping[str, MonthFigures], asked_in: str, now: float) -> "Figures":
+        """Take a `statistics` reply that was asked for while `asked_in` was the running month."""
+        still_running = {
+            month: figures
+            for month, figures in self.current_month.items()
+            if month >= asked_in or month not in months
+        }
+        return msgspec.structs.replace(
+            self,
+            history=months,
+            current_month=still_running,
+            fetched={**self.fetched, Query.STATISTICS: now},
+        )
+
+    def with_current_month(self, month: str, figures: MonthFigures, now: float) -> "Figures":
+        """Take a `current_month` reply."""
+        return msgspec.structs.replace(
+            self, current_month={month: figures}, fetched={**self.fetched, Query.CURRENT_MONTH: now}
+        )
+
+    def with_credits(self, credit: Credits, now: float) -> "Figures":
+        """Take a `credits` reply."""
+        return msgspec.structs.replace(self, credits=credit, fetched={**self.fetched, Query.CREDITS: now})
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """Where one query of one account stands."""
+
+    due: float
+    """When it is asked next, on the monotonic clock."""
+    succeeded: bool | None = None
+    """How the last attempt ended; None before the first."""
+    reason: Reason | None = None
+    detail: str = ""
+    failures_in_a_row: int = 0
+
+
+class Exchanges(msgspec.Struct, frozen=True):
+    """Count and total duration (seconds) of an endpoint's exchanges, and how many failed, by reason."""
+
+    count: int = 0
+    seconds: float = 0.0
+    failures: Mapping[Reason, int] = {}
+
+    def plus(self, seconds: float, failure: Reason | None) -> "Exchanges":
+        """Count one more exchange."""
+        failures = self.failures
+        if failure:
+            failures = {**failures, failure: failures.get(failure, 0) + 1}
+        return Exchanges(self.count + 1, self.seconds + seconds, failures)
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Everything known of one account at one moment."""
+
+    name: str | None
+    monthly_budget: float | None
+    figures: Figures
+    polls: Mapping[Query, Poll]
+    exchanges: Mapping[Endpoint, Exchanges]
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """The endpoints that are asked for this account."""
+        return list(dict.fromkeys(query.endpoint for query in self.polls))
+
+    def polls_of(self, endpoint: Endpoint) -> dict[Query, Poll]:
+        """Return the polls that an endpoint answers."""
+        return {query: poll for query, poll in self.polls.items() if query.endpoint is endpoint}
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether the months are known, from this process or the one before it."""
+        return Query.STATISTICS in self.figures.fetched
+
+
+Snapshot = tuple[Account, ...]

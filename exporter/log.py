@@ -1,0 +1,80 @@
+"""Log lines in logfmt or JSON, from which every known API key is taken out.
+
+Fields go into ``extra``: ``logger.warning("poll failed", extra={"account": name})``. A formatter sees all that a
+handler writes, tracebacks included, which a filter does not: so the redaction stands here.
+"""
+
+import json
+import logging
+import re
+import sys
+import threading
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TextIO
+
+from exporter.secret import redact
+
+FORMATS = ("logfmt", "json")
+LEVELS = ("debug", "info", "warning", "error")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_BARE = re.compile(r"[^\s\"=\\\x00-\x1f\x7f]+\Z")
+
+
+class Formatter(logging.Formatter):
+    """One line a record: time, level, message, then its fields."""
+
+    def __init__(self, style: str) -> None:
+        super().__init__()
+        self._as_json = style == "json"
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line without any key in it."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields: dict[str, object] = {
+            "time": time.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "msg": record.getMessage(),
+        }
+        fields |= {
+            key: value for key, value in vars(record).items() if key not in _STANDARD and value is not None
+        }
+        if record.exc_info and record.exc_info[1]:
+            fields["error"] = where_raised(record.exc_info[1])
+        line = json.dumps(fields, default=str) if self._as_json else " ".join(map(_logfmt, fields.items()))
+        return redact(line)
+
+
+def _logfmt(field: tuple[str, object]) -> str:
+    key, value = field
+    text = str(value)
+    return f"{key}={text}" if _BARE.match(text) else f"{key}={json.dumps(text, ensure_ascii=False)}"
+
+
+def where_raised(error: BaseException) -> str:
+    """Name an exception and the line that raised it. Its text stays out: it may quote a URL with the key."""
+    frame: TracebackType | None = error.__traceback__
+    if frame is None:
+        return type(error).__name__
+    while frame.tb_next:
+        frame = frame.tb_next
+    return f"{type(error).__name__} at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}"
+
+
+def configure(level: str, style: str, stream: TextIO = sys.stderr) -> None:
+    """Send every log line of the process, and what nobody caught, to `stream`."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Formatter(style))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # urllib3 logs the URL, key included, even at WARNING.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    for chatty in ("asyncio", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    logger = logging.getLogger("exporter")
+    sys.excepthook = lambda _kind, error, _frame: logger.critical("internal error", exc_info=error)
+    threading.excepthook = lambda args: logger.critical(
+        "internal error", exc_info=args.exc_value, extra={"thread_name": args.thread and args.thread.name}
+    )

@@ -1,0 +1,193 @@
+"""What to ask next, and when: the loop that turns settings into figures, one request at a time."""
+
+import logging
+import threading
+from collections import deque
+from typing import Protocol
+
+import msgspec
+
+from exporter.clock import Clock
+from exporter.durations import format_duration
+from exporter.figures import Account, Exchanges, Failure, Figures, Poll, Query, Reason
+from exporter.pace import Pace, Permission, Wait
+from exporter.schedule import NEEDS_ANOTHER_KEY, after_failure, after_success, due_by, not_before
+from exporter.secret import Secret
+from exporter.settings import AccountSettings, Settings
+from exporter.store import Store
+
+logger = logging.getLogger(__name__)
+
+_LOOK_FOR_ANOTHER_KEY_EVERY = 5.0
+_LONGEST_SLEEP = 60.0
+
+
+class Fetcher(Protocol):
+    """What the poller needs of a client."""
+
+    def fetch(self, query: Query, key: Secret, figures: Figures, deadline: float) -> Figures:
+        """Return `figures` with the answer to `query` in them, before `deadline`. Raises Failure."""
+
+    def cut_off(self) -> None:
+        """End a running `fetch` at once, from another thread."""
+
+
+class Poller:
+    """Asks for each account's figures in turn, at the pace, and publishes what comes back to the store.
+
+    `run` and `step` belong to one thread; everything else may be called from any.
+    """
+
+    def __init__(self, settings: Settings, client: Fetcher, pace: Pace, store: Store, clock: Clock) -> None:
+        self._pace = pace
+        self._store = store
+        self._clock = clock
+        self._wake = threading.Event()
+        self._stopping = False
+        self._reconfigured: deque[tuple[Settings, Fetcher]] = deque()
+        self._refused: dict[tuple[str | None, Query], Secret] = {}
+        """The key that the provider refused last: any other is worth a try at once."""
+        self._look_for_another_key = clock.monotonic()
+        self._configure(settings, client)
+
+    def run(self) -> None:
+        """Poll until stopped."""
+        while not self._stopping:
+            seconds = self.step()
+            if seconds > 0:
+                self._clock.wait(self._wake, seconds)
+
+    def stop(self) -> None:
+        """Let `run` return now: an exchange under way is cut off, and nothing of it is taken."""
+        self._stopping = True
+        self._wake.set()
+        self._client.cut_off()
+
+    def reconfigure(self, settings: Settings, client: Fetcher) -> None:
+        """Go on with other settings from the next step on. Accounts that stay keep their figures and schedule."""
+        self._reconfigured.append((settings, client))
+        self._wake.set()
+
+    def step(self) -> float:
+        """Ask one question if it is time to. Return the seconds until there may be something to do."""
+        if self._reconfigured:
+            self._wake.clear()
+            settings, client = self._reconfigured.popleft()
+            self._configure(settings, client, before=self._settings)
+        self._notice_other_keys()
+        account, query = self._most_urgent()
+        until_due = account.polls[query].due - self._clock.monotonic()
+        if until_due > 0:
+            return min(until_due, _LOOK_FOR_ANOTHER_KEY_EVERY if self._refused else _LONGEST_SLEEP)
+        match self._pace.try_acquire(self._settings.timeout):
+            case Wait(seconds):
+                return seconds
+            case Permission(deadline):
+                try:
+                    self._ask(account, query, deadline)
+                finally:
+                    self._pace.release()
+        return 0.0
+
+    def _configure(self, settings: Settings, client: Fetcher, before: Settings | None = None) -> None:
+        self._settings = settings
+        self._client = client
+        self._accounts = {account.name: account for account in settings.accounts}
+        self._refused = {asked: key for asked, key in self._refused.items() if asked[0] in self._accounts}
+        self._pace.requests_per_minute = settings.requests_per_minute
+        known = {account.name: account for account in self._store.snapshot}
+        if before and before.base_url != settings.base_url:
+            known = {}
+        self._store.base_url = settings.base_url
+        self._store.replace(
+            tuple(self._adopt(account, known.get(account.name)) for account in settings.accounts)
+        )
+
+    def _adopt(self, settings: AccountSettings, known: Account | None) -> Account:
+        """Start an account with the figures that were kept, or go on with it as it is known."""
+        now = self._clock.monotonic()
+        polls = {query: Poll(due=now) for query in self._settings.queries}
+        if known:
+            latest = now + self._settings.poll_interval
+            kept = {query: poll for query, poll in known.polls.items() if query in polls}
+            polls |= {query: poll if poll.reason else due_by(poll, latest) for query, poll in kept.items()}
+        figures = known.figures if known else self._store.load(settings.name, settings.key.read())
+        return Account(
+            name=settings.name,
+            monthly_budget=settings.monthly_budget,
+            figures=figures.only(self._settings.queries),
+            polls=polls,
+            exchanges=known.exchanges if known else {},
+        )
+
+    def _notice_other_keys(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._look_for_another_key:
+            return
+        self._look_for_another_key = now + _LOOK_FOR_ANOTHER_KEY_EVERY
+        for (name, query), refused in tuple(self._refused.items()):
+            if self._accounts[name].key.read() != refused:
+                del self._refused[name, query]
+                self._make_due(name, query)
+
+    def _make_due(self, name: str | None, query: Query) -> None:
+        account = next(account for account in self._store.snapshot if account.name == name)
+        if query in account.polls:
+            poll = due_by(account.polls[query], self._clock.monotonic())
+            self._store.publish(msgspec.structs.replace(account, polls={**account.polls, query: poll}))
+
+    def _most_urgent(self) -> tuple[Account, Query]:
+        """Return what has been due longest; at the same time, what is known least recently."""
+        order = {query: index for index, query in enumerate(self._settings.queries)}
+        return min(
+            ((account, query) for account in self._store.snapshot for query in account.polls),
+            key=lambda one: (
+                one[0].polls[one[1]].due,
+                one[0].figures.fetched.get(one[1], 0.0),
+                order[one[1]],
+            ),
+        )
+
+    def _ask(self, account: Account, query: Query, deadline: float) -> None:
+        key = self._accounts[account.name].key.read()
+        started = self._clock.monotonic()
+        figures, failure = account.figures, None
+        try:
+            figures = self._client.fetch(query, key, figures, deadline)
+        except Failure as error:
+            failure = error
+        ended = self._clock.monotonic()
+        if self._stopping:
+            return
+        before = account.polls[query]
+        polls = dict(account.polls)
+        if failure:
+            polls[query] = after_failure(before, failure, ended)
+            if failure.reason is Reason.RATE_LIMITED:
+                polls = {each: not_before(poll, polls[query].due) for each, poll in polls.items()}
+        else:
+            polls[query] = after_success(started, self._settings.poll_interval)
+        if failure and failure.reason in NEEDS_ANOTHER_KEY:
+            self._refused[account.name, query] = key
+        else:
+            self._refused.pop((account.name, query), None)
+        _log(account.name, query, before, polls[query], ended)
+        exchanges = account.exchanges.get(query.endpoint, Exchanges()).plus(
+            ended - started, failure.reason if failure else None
+        )
+        taken = msgspec.structs.replace(
+            account, figures=figures, polls=polls, exchanges={**account.exchanges, query.endpoint: exchanges}
+        )
+        self._store.publish(taken, figures_of=key)
+
+
+def _log(account: str | None, query: Query, before: Poll, poll: Poll, now: float) -> None:
+    fields = {"account": account, "query": query.value}
+    if poll.succeeded:
+        level = logging.DEBUG if before.succeeded else logging.INFO
+        logger.log(
+            level, "poll succeeded" if before.succeeded is not False else "poll succeeded again", extra=fields
+        )
+    else:
+        why = {"reason": poll.reason, "detail": poll.detail, "next_try_in": format_duration(poll.due - now)}
+        logger.warning("poll failed", extra={**fields, **why})

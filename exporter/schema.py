@@ -1,0 +1,49 @@
+"""Checking of parsed YAML and JSON against types, with one message that says where and what would be right."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+_T = TypeVar("_T")
+_PATH = re.compile(r" - at `(?P<key>key in )?\$(?P<path>.*)`\Z")
+_FIELD = re.compile(r"Object (?P<what>contains unknown|missing required) field `(?P<name>.*)`\Z", re.DOTALL)
+
+
+class SchemaError(ValueError):
+    """A value that does not fit. `path` is like ``accounts[1].name``; `unknown` is a key that should not be there."""
+
+    def __init__(self, path: str, problem: str, unknown: str | None = None) -> None:
+        super().__init__(f"{path}: {problem}" if path else problem)
+        self.path = path
+        self.problem = problem
+        self.unknown = unknown
+
+
+def convert(value: Any, kind: type[_T], expected: Mapping[str, str]) -> _T:
+    """Return `value` as `kind`. `expected` says, by the name of a field, what would be right there.
+
+    Raises SchemaError, whose text never quotes the value.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _schema_error(str(error), expected) from None
+
+
+def _schema_error(message: str, expected: Mapping[str, str]) -> SchemaError:
+    match = _PATH.search(message)
+    path = match["path"].removeprefix(".") if match else ""
+    problem = message[: match.start()] if match else message
+    field = _FIELD.match(problem)
+    if field:
+        full = f"{path}.{field['name']}" if path else field["name"]
+        if field["what"] == "missing required":
+            return SchemaError(full, "is missing")
+        return SchemaError(full, "unknown key", unknown=field["name"])
+    name = re.sub(r"\[[^\]]*\]", "", path).rpartition(".")[2]
+    words = expected.get(name)
+    return SchemaError(
+        path, f"expected {words}" if words else problem[:1].lower() + problem[1:].replace("`", "")
+    )

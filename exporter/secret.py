@@ -1,0 +1,72 @@
+"""API keys: values that print as nothing, and the one place that takes them out of text."""
+
+import re
+from urllib.parse import quote
+
+HIDDEN = "<hidden>"
+_patterns: dict[str, re.Pattern[str]] = {}
+
+
+class Secret:
+    """An API key. Whoever needs the value asks for it by name; printing or logging it shows nothing.
+
+    Raises ValueError where the value cannot be a key: empty, or with white space or control characters inside.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        if not value:
+            raise ValueError("is empty")
+        if any(character.isspace() for character in value):
+            raise ValueError("has white space inside")
+        if not value.isprintable():
+            raise ValueError("has an unprintable character inside")
+        self._value = value
+        _patterns.setdefault(value, _spellings(value))
+
+    def reveal(self) -> str:
+        """Return the key itself."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+
+def redact(text: str) -> str:
+    """Return `text` without any key that this process ever held, however it is encoded there."""
+    for pattern in _patterns.values():
+        text = pattern.sub(HIDDEN, text)
+    return text
+
+
+def _spellings(value: str) -> re.Pattern[str]:
+    """Match the key with each of its characters plain, percent-encoded, or escaped for JSON, Python or HTML."""
+    return re.compile("".join(f"(?:{'|'.join(_spelling(character))})" for character in value))
+
+
+def _spelling(character: str) -> list[str]:
+    percent = "".join(f"%{byte:02x}" for byte in character.encode())
+    code = ord(character)
+    utf16 = character.encode("utf-16-be").hex()
+    json_escape = "".join(f"\\\\u{utf16[i : i + 4]}" for i in range(0, len(utf16), 4))
+    return [
+        re.escape(character),
+        rf"\\{re.escape(character)}",
+        f"(?i:{percent})",
+        f"(?i:{quote(percent, safe='')})",
+        f"(?i:{json_escape})",
+        rf"(?i:\\x{code:02x})",
+        f"&#0*{code};",
+        f"(?i:&#x0*{code:x};)",
+        *([f"&{name};"] if (name := _HTML.get(character)) else []),
+    ]
+
+
+_HTML = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}

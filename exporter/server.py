@@ -1,0 +1,89 @@
+"""The web server: uvicorn on a socket of ours, ended when we say so."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from exporter.web import Application
+
+_KEEP_ALIVE = 120  # longer than any scrape interval in use
+_DRAIN = 1
+_BACKLOG = 1024
+_MAX_HEADERS = 16 << 10
+
+
+class ListenError(Exception):
+    """The address cannot be listened on. The text is one line."""
+
+
+def parse_listen_address(text: str) -> tuple[str, int]:
+    """Split ``[HOST]:PORT``; an IPv6 address stands in brackets. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not [HOST]:PORT, such as :10035 or 127.0.0.1:10035")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, such as [::1]:10035")
+    return host, int(port)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; an empty host is every address of the machine. Raises ListenError."""
+    try:
+        if not host and socket.has_dualstack_ipv6():
+            with contextlib.suppress(OSError):  # no IPv6 here after all: what follows says what is wrong
+                return _listen("::", port, socket.AF_INET6, dualstack=True)
+        return _listen(host, port, socket.AF_INET6 if ":" in host else socket.AF_INET, dualstack=False)
+    except OSError as error:
+        reason = (
+            "no such host" if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0).lower()
+        )
+        raise ListenError(
+            f"cannot listen on {host}:{port}: {reason}; choose another with --web.listen-address"
+        ) from None
+
+
+def _listen(host: str, port: int, family: int, dualstack: bool) -> socket.socket:
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=dualstack)
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers, and without waking up ten times a second to see whether it should end."""
+
+    def __init__(self, application: Application) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                http="h11",
+                ws="none",
+                loop="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=_DRAIN,
+                h11_max_incomplete_event_size=_MAX_HEADERS,
+            )
+        )
+        self._ending = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to whoever runs the server."""
+        yield
+
+    async def main_loop(self) -> None:
+        """Serve until told to end."""
+        await self._ending.wait()
+
+    def end(self) -> None:
+        """Stop accepting, let running requests finish within a second, and return from `serve`."""
+        self._ending.set()

@@ -1,0 +1,152 @@
+"""The running exporter: everything wired together, and the process's signals. No logic of its own."""
+
+import asyncio
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+from prometheus_client import PROCESS_COLLECTOR
+from prometheus_client.metrics_core import Metric
+
+from exporter import metrics, status_page
+from exporter.api import Client
+from exporter.clock import Clock
+from exporter.config import ConfigError
+from exporter.durations import format_duration
+from exporter.exposition import Exposition
+from exporter.pace import Pace
+from exporter.poller import Poller
+from exporter.server import Server
+from exporter.settings import Settings
+from exporter.state import StateDirectory
+from exporter.store import Store
+from exporter.transport import Transport
+from exporter.web import Application, Pages
+
+logger = logging.getLogger(__name__)
+
+_POLLER_ENDS_WITHIN = 0.5
+_NAMES_SHOWN = 5
+
+
+class Service:
+    """One exporter. `read_settings` reads the configuration anew; `settings` is what it said first."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        read_settings: Callable[[], Settings],
+        pace: Pace,
+        state: StateDirectory | None,
+        clock: Clock,
+        telemetry_path: str,
+    ) -> None:
+        self._settings = settings
+        self._read_settings = read_settings
+        self._pace = pace
+        self._state = state
+        self._clock = clock
+        self._telemetry_path = telemetry_path
+        self._store = Store(state)
+        self._poller = Poller(settings, self._client(settings), pace, self._store, clock)
+        self._reload_successful = True
+        self._reload_success_time = clock.time()
+        self._poller_failed = False
+
+    def application(self) -> Application:
+        """Return the HTTP side."""
+        pages = Pages(
+            exposition=Exposition(self.collect, self._clock),
+            status_page=self._status_page,
+            healthy=lambda: "polling has ended" if self._poller_failed else "",
+            ready=self.missing,
+            reload=self.reload,
+        )
+        return Application(pages, self._telemetry_path)
+
+    async def run(self, listening: socket.socket) -> int:
+        """Poll and serve until a signal says to end. Return the exit status."""
+        server = Server(self.application())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.end)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        polling = threading.Thread(
+            target=self._poll,
+            args=(lambda: loop.call_soon_threadsafe(server.end),),
+            name="poller",
+            daemon=True,
+        )
+        polling.start()
+        await server.serve(sockets=[listening])
+        self._poller.stop()
+        polling.join(_POLLER_ENDS_WITHIN)
+        logger.info("stopped")
+        return 1 if self._poller_failed else 0
+
+    def _poll(self, end: Callable[[], object]) -> None:
+        try:
+            self._poller.run()
+        except Exception:
+            self._poller_failed = True
+            logger.critical("polling ended by an error of the program: stopping", exc_info=True)
+            end()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metric families as they are now."""
+        status = metrics.Status(
+            poll_interval=self._settings.poll_interval,
+            requests_per_minute=self._settings.requests_per_minute,
+            requests_last_minute=self._pace.requests_last_minute(),
+            state_writable=self._state is None or self._state.writable,
+            reload_successful=self._reload_successful,
+            reload_success_time=self._reload_success_time,
+            wall_minus_monotonic=self._clock.time() - self._clock.monotonic(),
+        )
+        yield from metrics.collect(self._store.snapshot, status)
+        yield from PROCESS_COLLECTOR.collect()
+
+    def missing(self) -> str:
+        """Say which accounts have no figures yet, and why; nothing once all have."""
+        without = [account for account in self._store.snapshot if not account.has_figures]
+        if not without:
+            return ""
+        names = [account.name for account in without if account.name is not None]
+        shown = ", ".join(names[:_NAMES_SHOWN]) + (
+            f" and {len(names) - _NAMES_SHOWN} more" * (len(names) > _NAMES_SHOWN)
+        )
+        reasons = sorted(
+            {poll.reason for account in without for poll in account.polls.values() if poll.reason}
+        )
+        parts = [f"no figures yet{f' of {shown}' if shown else ''}"]
+        if reasons:
+            parts.append(f"polling fails: {', '.join(reasons)}")
+        elif seconds := self._pace.seconds_left_of_unknown_past():
+            parts.append(
+                "what was requested before this start is unknown, so the first request waits one pace: "
+                f"{format_duration(seconds)} left"
+            )
+        return "; ".join(parts)
+
+    def reload(self) -> str:
+        """Read the configuration again and go on with it; where it is invalid, change nothing and return why."""
+        try:
+            settings = self._read_settings()
+        except ConfigError as error:
+            self._reload_successful = False
+            logger.error("configuration not reloaded", extra={"reason": str(error)})  # noqa: TRY400 - no traceback
+            return str(error)
+        self._settings = settings
+        self._poller.reconfigure(settings, self._client(settings))
+        self._reload_successful = True
+        self._reload_success_time = self._clock.time()
+        logger.info("configuration reloaded", extra={"accounts": len(settings.accounts)})
+        return ""
+
+    def _client(self, settings: Settings) -> Client:
+        return Client(Transport(settings.base_url, self._clock), self._clock, settings.statistics)
+
+    def _status_page(self) -> str:
+        return status_page.render(self._store.snapshot, self._telemetry_path, self._clock.monotonic())

@@ -1,0 +1,282 @@
+"""One HTTP exchange over the network that ends by its deadline, whatever the peer does.
+
+requests bounds each socket operation, not the exchange, and reads as much as the peer likes to send. So each
+exchange runs in a thread of its own that can be left behind, on a socket that can be cut off from outside.
+Whatever goes wrong comes back as a Failure in words of our own: the texts of requests' exceptions quote the URL, and
+the URL holds the key.
+"""
+
+import contextlib
+import http.client
+import http.cookiejar
+import os
+import re
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextvars import ContextVar
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from exporter import __version__
+from exporter.clock import Clock
+from exporter.figures import Failure, Reason
+from exporter.replies import RawReply
+
+MAX_BODY = 1 << 20
+_CHUNK = 16 << 10
+_ABORT = struct.pack("ii", 1, 0)
+_ORDERLY = struct.pack("ii", 0, 0)
+
+
+class _Exchange:
+    """The socket of one exchange, and the right to cut it off.
+
+    It holds a duplicate of the socket, since TLS takes the original over. The socket is set to be reset when closed,
+    so that a request that was given up, or whose process was killed, is not delivered later.
+    """
+
+    def __init__(self, deadline: float, clock: Clock) -> None:
+        self._deadline = deadline
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._cut_off = False
+
+    def adopt(self, sock: socket.socket) -> None:
+        with self._lock:
+            if self._cut_off:
+                raise TimeoutError
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+            self._socket = sock.dup()
+
+    def check_deadline(self) -> None:
+        """Refuse to send after the deadline: the pace counts on it, even if the process was stopped meanwhile."""
+        if self._cut_off or self._clock.monotonic() >= self._deadline:
+            raise TimeoutError
+
+    def cut_off(self) -> None:
+        with self._lock:
+            self._cut_off = True
+            if self._socket:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                self._socket.close()
+                self._socket = None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._socket:
+                with contextlib.suppress(OSError):
+                    self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ORDERLY)
+                self._socket.close()
+                self._socket = None
+
+
+_current: ContextVar[_Exchange] = ContextVar("exchange of this thread")
+
+
+class _GuardedConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        try:
+            _current.get().adopt(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def connect(self) -> None:
+        super().connect()
+        _current.get().check_deadline()
+
+
+class _GuardedTLSConnection(_GuardedConnection, HTTPSConnection):
+    pass
+
+
+class _GuardedPool(HTTPConnectionPool):
+    ConnectionCls = _GuardedConnection
+
+
+class _GuardedTLSPool(HTTPSConnectionPool):
+    ConnectionCls = _GuardedTLSConnection
+
+
+_POOLS = {"http": _GuardedPool, "https": _GuardedTLSPool}
+
+
+class _GuardedAdapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return cast(urllib3.ProxyManager, manager)
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Never follow: requests would even read the body of a redirect to its end."""
+
+
+class Transport:
+    """GET requests to one host and to no other: no redirects, no ``.netrc``, no cookies kept.
+
+    A proxy from the environment is used for https alone, where it sees the host but not the key.
+    """
+
+    def __init__(self, base_url: str, clock: Clock) -> None:
+        self._base_url = base_url
+        self._clock = clock
+        self._session = _Session()
+        self._session.trust_env = False
+        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
+        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers.update(
+            {
+                "User-Agent": f"smspartner-exporter/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "Connection": "close",
+            }
+        )
+        if base_url.startswith("https:"):
+            self._session.proxies = requests.utils.get_environ_proxies(base_url)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _GuardedAdapter(max_retries=0))
+        self._exchange: _Exchange | None = None
+
+    def get(self, path: str, parameters: Mapping[str, str], deadline: float) -> RawReply:
+        """Return the reply, whatever its status, before `deadline` on the monotonic clock. Raises Failure."""
+        remaining = deadline - self._clock.monotonic()
+        exchange = self._exchange = _Exchange(deadline, self._clock)
+        outcome: Future[RawReply] = Future()
+        thread = threading.Thread(
+            target=self._run,
+            args=(exchange, path, parameters, remaining, outcome),
+            name="exchange",
+            daemon=True,
+        )
+        thread.start()
+        try:
+            return outcome.result(timeout=max(0.0, remaining))
+        except TimeoutError:
+            raise Failure(Reason.TIMEOUT, "no complete reply within the timeout") from None
+        finally:
+            exchange.cut_off()
+            thread.join(timeout=1)
+
+    def cut_off(self) -> None:
+        """End the running exchange at once, from another thread."""
+        if exchange := self._exchange:
+            exchange.cut_off()
+
+    def _run(
+        self,
+        exchange: _Exchange,
+        path: str,
+        parameters: Mapping[str, str],
+        timeout: float,
+        outcome: "Future[RawReply]",
+    ) -> None:
+        _current.set(exchange)
+        try:
+            outcome.set_result(self._exchange_once(path, parameters, timeout))
+            exchange.close()
+        except Failure as failure:
+            outcome.set_exception(failure)
+        except Exception as error:  # whatever it is, its text may hold the key
+            outcome.set_exception(_failure(error))
+        finally:
+            exchange.cut_off()
+
+    def _exchange_once(self, path: str, parameters: Mapping[str, str], timeout: float) -> RawReply:
+        with self._session.get(
+            self._base_url + path,
+            params=parameters,
+            stream=True,
+            allow_redirects=False,
+            timeout=max(timeout, 0.001),
+        ) as response:
+            if 300 <= response.status_code < 400:
+                raise Failure(
+                    Reason.INVALID_REPLY, f"HTTP {response.status_code}: redirects are not followed"
+                )
+            retry_after = parse_retry_after(response.headers.get("Retry-After", ""), self._clock.time())
+            return RawReply(response.status_code, _read_body(response.raw), retry_after)
+
+
+def parse_retry_after(value: str, now: float) -> float | None:
+    """Return the seconds that a Retry-After header asks for, given as such or as a date; None where it says nothing."""
+    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read_body(raw: urllib3.BaseHTTPResponse) -> bytes:
+    body = bytearray()
+    while chunk := raw.read(_CHUNK, decode_content=False):
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise Failure(Reason.INVALID_REPLY, f"the reply is larger than {MAX_BODY >> 20} MiB")
+    return bytes(body)
+
+
+def _failure(error: Exception) -> Failure:
+    """Say in our own words what went wrong. The order matters: one failure is wrapped in several exceptions."""
+    causes = list(_causes(error))
+
+    def find(*kinds: type[BaseException]) -> BaseException | None:
+        return next((cause for cause in causes if isinstance(cause, kinds)), None)
+
+    through = "the proxy: " if find(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError) else ""
+    if find(socket.gaierror):
+        return Failure(Reason.UNREACHABLE, f"{through}the host's name cannot be resolved")
+    if isinstance(tls := find(ssl.SSLError), ssl.SSLError):
+        return Failure(Reason.UNREACHABLE, f"{through}TLS: {_describe_tls(tls)}")
+    if find(http.client.RemoteDisconnected):
+        return Failure(Reason.UNREACHABLE, f"{through}the connection was closed without a reply")
+    if find(TimeoutError, urllib3.exceptions.ReadTimeoutError):
+        return Failure(Reason.TIMEOUT, f"{through}no complete reply within the timeout")
+    if isinstance(system := find(OSError), OSError) and system.errno:
+        return Failure(Reason.UNREACHABLE, through + os.strerror(system.errno).lower())
+    if through:
+        return Failure(Reason.UNREACHABLE, f"{through}it refused the connection")
+    if find(http.client.IncompleteRead, urllib3.exceptions.IncompleteRead):
+        return Failure(Reason.INVALID_REPLY, "the reply ended before its announced length")
+    if find(http.client.HTTPException, urllib3.exceptions.HTTPError):
+        return Failure(Reason.INVALID_REPLY, f"the reply is not valid HTTP: {type(causes[-1]).__name__}")
+    return Failure(Reason.INVALID_REPLY, f"the reply could not be processed: {type(error).__name__}")
+
+
+def _describe_tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted: {error.verify_message}"
+    return (error.reason or type(error).__name__).replace("_", " ").lower()
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk an exception and all that it wraps, outermost first."""
+    waiting, seen = [error], set()
+    while waiting:
+        cause = waiting.pop(0)
+        if id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            inner = [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
+            waiting += [one for one in inner if isinstance(one, BaseException)]

@@ -1,0 +1,113 @@
+"""The HTTP side: an ASGI application of a handful of fixed paths. Nothing here ever leads to a request to the API."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any
+
+from exporter.exposition import Exposition
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_TEXT = "text/plain; charset=utf-8"
+_HTML = "text/html; charset=utf-8"
+_MAX_HEADER = 1024
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP reply."""
+
+    status: int
+    body: bytes
+    content_type: str = _TEXT
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What the application shows and does. Each is asked anew for every request."""
+
+    exposition: Exposition
+    status_page: Callable[[], str]
+    healthy: Callable[[], str]
+    """Why the process cannot work any more; empty while it can."""
+    ready: Callable[[], str]
+    """What is still missing; empty once every account has figures."""
+    reload: Callable[[], str]
+    """Read the configuration again; return what is wrong with it, or nothing."""
+
+
+class Application:
+    """The exporter's ASGI application."""
+
+    def __init__(self, pages: Pages, telemetry_path: str) -> None:
+        self._pages = pages
+        readable: dict[str, Callable[[Scope], Reply]] = {
+            "/": self._status_page,
+            "/-/healthy": lambda _: _verdict("healthy", pages.healthy()),
+            "/-/ready": lambda _: _verdict("ready", pages.ready()),
+        }
+        self._routes = {path: {"GET": page, "HEAD": page} for path, page in readable.items()}
+        self._routes["/-/reload"] = {"POST": self._reload}
+        self._routes[telemetry_path] = {"GET": self._metrics, "HEAD": self._metrics}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        reply = self.answer(scope)
+        body = b"" if scope["method"] == "HEAD" else reply.body
+        headers = (
+            ("content-type", reply.content_type),
+            ("content-length", str(len(reply.body))),
+            ("date", formatdate(usegmt=True)),
+            ("x-content-type-options", "nosniff"),
+            *reply.headers,
+        )
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+        await send({"type": "http.response.body", "body": body})
+
+    def answer(self, scope: Scope) -> Reply:
+        """Return the reply to a request."""
+        methods = self._routes.get(scope["path"])
+        if methods is None:
+            return Reply(404, b"Not Found\n")
+        handler = methods.get(scope["method"])
+        if handler is None:
+            return Reply(405, b"Method Not Allowed\n", headers=(("allow", ", ".join(methods)),))
+        return handler(scope)
+
+    def _metrics(self, scope: Scope) -> Reply:
+        compress = _accepts_gzip(_header(scope, b"accept-encoding"))
+        page = self._pages.exposition.render(_header(scope, b"accept"), compress)
+        encoding = (("content-encoding", "gzip"),) if compress else ()
+        return Reply(200, page.body, page.content_type, (("vary", "Accept, Accept-Encoding"), *encoding))
+
+    def _status_page(self, _: Scope) -> Reply:
+        policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+        return Reply(200, self._pages.status_page().encode(), _HTML, (("content-security-policy", policy),))
+
+    def _reload(self, _: Scope) -> Reply:
+        problem = self._pages.reload()
+        return Reply(500, f"{problem}\n".encode()) if problem else Reply(200, b"reloaded\n")
+
+
+def _verdict(state: str, problem: str) -> Reply:
+    return Reply(503, f"not {state}: {problem}\n".encode()) if problem else Reply(200, f"{state}\n".encode())
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    values = [value for key, value in scope["headers"] if key == name]
+    return b",".join(values)[:_MAX_HEADER].decode("latin-1")
+
+
+def _accepts_gzip(accept_encoding: str) -> bool:
+    for offer in accept_encoding.lower().split(","):
+        coding, _, quality = offer.partition(";")
+        if coding.strip() == "gzip":
+            return quality.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False

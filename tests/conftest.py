@@ -1,0 +1,21 @@
+"""Fixtures that several test modules use."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fakes import FakeClock
+from tests.running import Started
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    """Start real processes; they are ended with the test."""
+    processes = Started()
+    yield processes
+    processes.end()

@@ -1,0 +1,159 @@
+"""Real processes for the journeys: the exporter, the simulated API, Prometheus and its companions."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import requests
+
+ROOT = Path(__file__).parent.parent
+TOOLS = ROOT / ".tools" / "bin"
+_T = TypeVar("_T")
+
+
+def eventually(what: Callable[[], _T], within: float = 15.0) -> _T:
+    """Return the first true value of `what`; fail after `within` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            if value := what():
+                return value
+        except requests.ConnectionError:
+            pass
+        assert time.monotonic() < deadline, f"not within {within} s"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+class Running:
+    """A process, and every line it wrote so far."""
+
+    def __init__(
+        self, command: Sequence[str | Path], environment: Mapping[str, str], cwd: Path | None
+    ) -> None:
+        self.process = subprocess.Popen(
+            [str(word) for word in command],
+            env=dict(environment),
+            cwd=cwd or ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="backslashreplace",
+        )
+        self.lines: list[str] = []
+        self.url = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        with self.process.stdout as output:
+            self.lines.extend(line.rstrip("\n") for line in iter(output.readline, ""))
+
+    def line(self, pattern: str, within: float = 15.0) -> re.Match[str]:
+        """Wait for a line of output."""
+
+        def find() -> re.Match[str] | None:
+            if self.process.poll() is not None:
+                self._reader.join(2)
+            found = next((match for line in tuple(self.lines) if (match := re.search(pattern, line))), None)
+            assert found or self.process.poll() is None, "\n".join(self.lines)
+            return found
+
+        match = eventually(find, within)
+        assert match
+        return match
+
+    def get(self, path: str = "/metrics") -> requests.Response:
+        return requests.get(self.url + path, timeout=10)
+
+    def series(self, prefix: str = "") -> dict[str, float]:
+        """Return the samples of /metrics whose series begin with `prefix`."""
+        lines = [line for line in self.get().text.splitlines() if line.startswith(prefix) and line[0] != "#"]
+        return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}
+
+    def end(self, number: int = signal.SIGTERM, within: float = 10.0) -> int:
+        """Send a signal and return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            status = self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        self._reader.join(2)
+        return status
+
+
+class Started:
+    """Starts processes and ends those that still run."""
+
+    def __init__(self) -> None:
+        self._running: list[Running] = []
+
+    def command(self, *command: str | Path, cwd: Path | None = None, **environment: str) -> Running:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        running = Running(command, {**kept, "PYTHONUNBUFFERED": "1", **environment}, cwd)
+        self._running.append(running)
+        return running
+
+    def exporter(self, *flags: str | Path, **environment: str) -> Running:
+        """Start the exporter on a free port and wait until it listens."""
+        running = self.command(
+            sys.executable,
+            "-m",
+            "exporter",
+            "--web.listen-address=127.0.0.1:0",
+            *flags,
+            cwd=None,
+            **environment,
+        )
+        running.url = "http://" + running.line(r"msg=listening .*\baddress=(\S+)")[1]
+        return running
+
+    def simulator(self, *flags: str) -> Running:
+        """Start the simulated API. Its `url` is the base_url for the exporter."""
+        running = self.command(sys.executable, "-m", "exporter.simulator", "--port=0", *flags)
+        running.url = running.line(r"(http://\S+)")[1]
+        return running
+
+    def prometheus(self, directory: Path, config: str, *flags: str) -> Running:
+        """Start Prometheus with a configuration, its data in `directory`."""
+        file = directory / "prometheus.yml"
+        file.write_text(config)
+        port = free_port()
+        running = self.command(
+            TOOLS / "prometheus",
+            f"--config.file={file}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            *flags,
+        )
+        running.url = f"http://127.0.0.1:{port}"
+        eventually(lambda: running.get("/-/ready").ok)
+        return running
+
+    def end(self) -> None:
+        for running in self._running:
+            running.end(signal.SIGKILL)
+
+
+def query(prometheus: Running, promql: str) -> list[dict[str, object]]:
+    """Return the result of an instant query."""
+    reply = requests.get(f"{prometheus.url}/api/v1/query", params={"query": promql}, timeout=10).json()
+    assert reply["status"] == "success", reply
+    result: list[dict[str, object]] = reply["data"]["result"]
+    return result
