@@ -102,6 +102,9 @@ class Poller:
         self._store.replace(
             tuple(self._adopt(account, known.get(account.name)) for account in settings.accounts)
         )
+        if before and before.statistics != settings.statistics:
+            for account in settings.accounts:
+                self._make_due(account.name, Query.STATISTICS)
 
     def _adopt(self, settings: AccountSettings, known: Account | None) -> Account:
         """Start an account with the figures that were kept, or go on with it as it is known."""

@@ -165,7 +165,9 @@ def test_a_directory_removed_while_running_is_made_again_after_one_pace(
     assert request(pace_in(state, clock), clock) == pytest.approx(PACE, abs=0.01)
 
 
-def test_an_answer_does_not_bring_forward_what_another_process_reserved(tmp_path: Path, clock: FakeClock) -> None:
+def test_an_answer_does_not_bring_forward_what_another_process_reserved(
+    tmp_path: Path, clock: FakeClock
+) -> None:
     one, other = pace_in(tmp_path, clock), pace_in(tmp_path, clock)
     acquire(one, clock)
     (tmp_path / FILE_NAME).unlink()
@@ -174,7 +176,9 @@ def test_an_answer_does_not_bring_forward_what_another_process_reserved(tmp_path
     assert acquire(pace_in(tmp_path, clock), clock) == pytest.approx(TIMEOUT + PACE, abs=0.01)
 
 
-def test_a_file_that_was_put_back_does_not_make_its_own_past_forgotten(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_file_that_was_put_back_does_not_make_its_own_past_forgotten(
+    tmp_path: Path, clock: FakeClock
+) -> None:
     pace = pace_in(tmp_path, clock)
     request(pace, clock)
     backup = (tmp_path / FILE_NAME).read_bytes()
