@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -151,9 +152,16 @@ class Started:
             running.end(signal.SIGKILL)
 
 
-def query(prometheus: Running, promql: str) -> list[dict[str, object]]:
+@dataclass(frozen=True)
+class Sample:
+    """One element of an instant query's result."""
+
+    labels: dict[str, str]
+    value: float
+
+
+def query(prometheus: Running, promql: str) -> list[Sample]:
     """Return the result of an instant query."""
     reply = requests.get(f"{prometheus.url}/api/v1/query", params={"query": promql}, timeout=10).json()
     assert reply["status"] == "success", reply
-    result: list[dict[str, object]] = reply["data"]["result"]
-    return result
+    return [Sample(each["metric"], float(each["value"][1])) for each in reply["data"]["result"]]

@@ -1,17 +1,172 @@
 """The whole way, with real processes over real HTTP."""
 
 import json
+import re
+import signal
+import time
 from pathlib import Path
 
 import pytest
+import requests
 
-from tests.running import Started, eventually, query
+from exporter import metrics
+from exporter.pace import boot_id
+from exporter.pace_file import PaceFile
+from exporter.simulator import most_in_60s
+from exporter.state import StateDirectory
+from tests.running import Running, Started, eventually, query
 
 pytestmark = pytest.mark.journey
+
+KEY = "S3CR+T/key=%41&é"
+SAMPLE = (Path(__file__).parent / "data" / "cost-resume.json").read_text()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state directory as a process left it that asked nothing lately: its past is known."""
+    directory = StateDirectory(tmp_path / "state")
+    with PaceFile(directory, boot_id()).locked() as file:
+        assert file
+        file.write(time.monotonic())
+    return directory.path
+
+
+def order(simulator: Running, **orders: object) -> None:
+    reply = requests.post(simulator.url.removesuffix("/v1") + "/simulator", json=orders, timeout=5)
+    assert reply.ok, reply.text
+
+
+def asked(simulator: Running) -> list[dict[str, object]]:
+    reply = requests.get(simulator.url.removesuffix("/v1") + "/simulator", timeout=5).json()
+    requested: list[dict[str, object]] = reply["requests"]
+    return requested
+
+
+def exporter_of(started: Started, simulator: Running, state: Path, *flags: str, **config: object) -> Running:
+    file = state.parent / "config.yaml"
+    file.write_text(json.dumps({"base_url": simulator.url, **config}))
+    return started.exporter(
+        f"--config.file={file}", f"--state.dir={state}", "--log.level=debug", *flags, SMSPARTNER_API_KEY=KEY
+    )
+
+
+def test_the_demo_shows_everything_an_unnamed_account_has(started: Started) -> None:
+    exporter = started.exporter("--demo")
+    months = eventually(lambda: exporter.series("sms_cost_monthly"), within=5)
+    assert len(months) >= 12
+    assert len(exporter.series("sms_sent_monthly")) == len(months)
+    eventually(lambda: exporter.series("smspartner_balance"), within=40)
+    exposed = {re.split(r"[{ ]", series)[0] for series in exporter.series()}
+    gauges = {metric.name for metric in metrics.ACCOUNT_GAUGES}
+    assert gauges <= exposed
+    assert all(series.endswith("} ") or value >= 0 for series, value in exporter.series().items())
+    assert exporter.series("smspartner_up") == {
+        'smspartner_up{endpoint="statistics"}': 1,
+        'smspartner_up{endpoint="credits"}': 1,
+    }
+    assert sum(exporter.series("smspartner_poll_failing").values()) == 0
+    assert exporter.get("/-/ready").ok
+
+
+def test_the_documented_sample_is_shown_as_it_is(started: Started, state: Path) -> None:
+    simulator = started.simulator()
+    order(simulator, misbehave="body", endpoint="statistics", body=SAMPLE)
+    exporter = exporter_of(started, simulator, state, current_month=False)
+    eventually(lambda: exporter.series("sms_"))
+    assert exporter.series("sms_") == {
+        'sms_cost_monthly{month="2021-10"}': 49.174,
+        'sms_cost_monthly{month="2021-11"}': 67.674,
+        'sms_sent_monthly{month="2021-10"}': 1210,
+        'sms_sent_monthly{month="2021-11"}': 1409,
+    }
+    assert 'sms_cost_monthly{month="2021-10"} 49.174\n' in exporter.get().text
+    assert 'sms_sent_monthly{month="2021-10"} 1210.0\n' in exporter.get().text
+
+
+def test_named_accounts_are_told_apart(started: Started, state: Path) -> None:
+    simulator = started.simulator("--api-key=one-key", "--api-key=other-key")
+    accounts = [{"name": "sales", "api_key": "one-key"}, {"name": "ops", "api_key": "other-key"}]
+    exporter = exporter_of(started, simulator, state, accounts=accounts, current_month=False, credits=False)
+    assert re.search("no figures yet of .*ops", exporter.get("/-/ready").text)
+    eventually(lambda: exporter.get("/-/ready").ok, within=30)
+    series = exporter.series("sms_cost_monthly")
+    assert {re.findall(r'account="(\w+)"', name)[0] for name in series} == {"sales", "ops"}
+
+
+def test_an_unknown_past_costs_one_pace_which_is_said(started: Started, tmp_path: Path) -> None:
+    simulator = started.simulator()
+    begin = time.monotonic()
+    exporter = exporter_of(started, simulator, tmp_path / "new")
+    exporter.line("what was requested before is unknown")
+    reply = exporter.get("/-/ready")
+    assert reply.status_code == 503
+    assert "waits one pace" in reply.text
+    assert not exporter.series("sms_")
+    eventually(lambda: exporter.get("/-/ready").ok, within=20)
+    assert time.monotonic() - begin > 12.2
+
+
+def test_figures_outlive_a_kill_and_are_served_before_the_first_poll(started: Started, state: Path) -> None:
+    simulator = started.simulator()
+    exporter = exporter_of(started, simulator, state)
+    eventually(lambda: exporter.series("sms_"))
+    figures = exporter.series("sms_")
+    exporter.end(signal.SIGKILL)
+    simulator.end()
+    restarted = exporter_of(started, simulator, state)
+    assert restarted.series("sms_") == figures
+    assert restarted.get("/-/ready").ok
+    eventually(lambda: sum(restarted.series("smspartner_poll_failing").values()), within=60)
+    failing = [series for series, value in restarted.series("smspartner_poll_failing").items() if value]
+    assert [re.findall(r'reason="(\w+)"', series) for series in failing] == [["unreachable"]]
+    assert restarted.series("sms_") == figures
+
+
+def test_restarts_never_exceed_the_limit(started: Started, state: Path) -> None:
+    simulator = started.simulator("--requests-per-minute=0")
+    end = time.monotonic() + 75
+    while time.monotonic() < end:
+        exporter = exporter_of(started, simulator, state)
+        time.sleep(min(6, max(0.0, end - time.monotonic())))
+        exporter.end(signal.SIGKILL)
+    arrivals = [float(str(request["monotonic"])) for request in asked(simulator)]
+    assert len(arrivals) >= 4
+    assert most_in_60s(arrivals) <= 5
+
+
+def test_scrapes_go_on_while_a_poll_hangs_and_cause_no_request(started: Started, state: Path) -> None:
+    simulator = started.simulator()
+    exporter = exporter_of(started, simulator, state)
+    eventually(lambda: exporter.series("sms_"))
+    figures = exporter.series("sms_")
+    order(simulator, misbehave="hang")
+    eventually(lambda: len(asked(simulator)) == 2, within=20)
+    for _ in range(100):
+        assert exporter.series("sms_") == figures
+    assert len(asked(simulator)) == 2
+    begin = time.monotonic()
+    assert exporter.end(signal.SIGTERM) == 0
+    assert time.monotonic() - begin < 2
+
+
+def test_the_key_and_the_person_are_found_nowhere(started: Started, state: Path) -> None:
+    simulator = started.simulator("--error-status=4xx")
+    exporter = exporter_of(started, simulator, state)
+    eventually(lambda: exporter.series("smspartner_balance"), within=60)
+    pages = [exporter.get(path).text for path in ("/", "/metrics", "/-/ready")]
+    exporter.end()
+    files = [path.read_text() for path in state.iterdir()]
+    person = requests.get(f"{simulator.url}/me", params={"apiKey": "any"}, timeout=5).json()["user"]
+    haystack = "\n".join([*exporter.lines, *pages, *files])
+    assert "poll succeeded" in haystack
+    for secret in (KEY, "S3CR%2BT", "S3CR+T", *map(str, person.values())):
+        assert secret not in haystack
 
 
 def test_prometheus_scrapes_the_exporter_and_answers(started: Started, tmp_path: Path) -> None:
     exporter = started.exporter("--demo")
+    eventually(lambda: exporter.series("sms_"))
     target = exporter.url.removeprefix("http://")
     config = {
         "global": {"scrape_interval": "1s"},
@@ -19,10 +174,6 @@ def test_prometheus_scrapes_the_exporter_and_answers(started: Started, tmp_path:
     }
     prometheus = started.prometheus(tmp_path, json.dumps(config))
     result = eventually(lambda: query(prometheus, "sms_cost_monthly"))
-    assert len(result) >= 12
-    exposed = exporter.series("sms_cost_monthly")
-    answered = {
-        f'sms_cost_monthly{{month="{sample["metric"]["month"]}"}}': float(sample["value"][1])  # type: ignore[index]
-        for sample in result
-    }
-    assert set(answered) == set(exposed)
+    answered = {f'sms_cost_monthly{{month="{sample.labels["month"]}"}}' for sample in result}
+    assert answered == set(exporter.series("sms_cost_monthly"))
+    assert query(prometheus, 'up{job="smspartner"}')[0].value == 1
