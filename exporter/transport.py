@@ -253,8 +253,9 @@ def _failure(error: Exception) -> Failure:
         return Failure(Reason.UNREACHABLE, f"{through}the connection was closed without a reply")
     if find(TimeoutError, urllib3.exceptions.ReadTimeoutError):
         return Failure(Reason.TIMEOUT, f"{through}no complete reply within the timeout")
-    if isinstance(system := find(OSError), OSError) and system.errno:
-        return Failure(Reason.UNREACHABLE, through + os.strerror(system.errno).lower())
+    # requests' own exceptions are OSErrors too, without a number.
+    if number := next((cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno), None):
+        return Failure(Reason.UNREACHABLE, through + os.strerror(number).lower())
     if through:
         return Failure(Reason.UNREACHABLE, f"{through}it refused the connection")
     if find(http.client.IncompleteRead, urllib3.exceptions.IncompleteRead):
