@@ -72,7 +72,8 @@ class Figures(msgspec.Struct, frozen=True):
     history: Mapping[str, MonthFigures] = {}
     """Months of the last good `statistics` reply."""
     current_month: Mapping[str, MonthFigures] = {}
-    """The running month of the last good `current_month` reply: one entry, or none before the first."""
+    """The running month of the last good `current_month` reply, and those before it that no `statistics` reply has
+    covered since they ended."""
     credits: Credits | None = None
     fetched: Mapping[Query, float] = {}
     """When each part was fetched, Unix seconds."""
@@ -93,22 +94,20 @@ class Figures(msgspec.Struct, frozen=True):
 
     def with_history(self, months: Mapping[str, MonthFigures], asked_in: str, now: float) -> "Figures":
         """Take a `statistics` reply that was asked for while `asked_in` was the running month."""
-        still_running = {
-            month: figures
-            for month, figures in self.current_month.items()
-            if month >= asked_in or month not in months
-        }
         return msgspec.structs.replace(
             self,
             history=months,
-            current_month=still_running,
+            current_month={month: known for month, known in self.current_month.items() if month == asked_in},
             fetched={**self.fetched, Query.STATISTICS: now},
         )
 
     def with_current_month(self, month: str, figures: MonthFigures, now: float) -> "Figures":
         """Take a `current_month` reply."""
+        ended = {before: known for before, known in self.current_month.items() if before < month}
         return msgspec.structs.replace(
-            self, current_month={month: figures}, fetched={**self.fetched, Query.CURRENT_MONTH: now}
+            self,
+            current_month={**ended, month: figures},
+            fetched={**self.fetched, Query.CURRENT_MONTH: now},
         )
 
     def with_credits(self, credit: Credits, now: float) -> "Figures":

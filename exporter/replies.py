@@ -202,7 +202,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
             body.decode("utf-8"),
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
-            parse_float=_finite,
+            parse_float=_decimal,
             parse_int=_integer,
         )
     except UnicodeDecodeError:
@@ -229,11 +229,11 @@ def _refuse_constant(_name: str) -> None:
     raise ValueError("NaN or Infinity is no number of JSON")
 
 
-def _finite(text: str) -> float:
+def _decimal(text: str) -> int | float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError("a number is out of range")
-    return number
+    return int(number) if number.is_integer() else number
 
 
 def _integer(text: str) -> int:
@@ -250,6 +250,8 @@ def _typed(value: dict[str, Any], kind: type[_T]) -> _T:
         return convert(value, kind, _EXPECTED)
     except SchemaError as error:
         raise _invalid(str(error)) from None
+    except UnicodeEncodeError:
+        raise _invalid("the name of a field is not valid Unicode") from None
 
 
 def _invalid(detail: str) -> Failure:

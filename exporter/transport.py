@@ -36,6 +36,7 @@ MAX_BODY = 1 << 20
 _CHUNK = 16 << 10
 _ABORT = struct.pack("ii", 1, 0)
 _ORDERLY = struct.pack("ii", 0, 0)
+_TOO_LATE = "no complete reply within the timeout"
 
 
 class _Exchange:
@@ -59,8 +60,8 @@ class _Exchange:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
             self._socket = sock.dup()
 
-    def check_deadline(self) -> None:
-        """Refuse to send after the deadline: the pace counts on it, even if the process was stopped meanwhile."""
+    def check(self) -> None:
+        """Refuse to go on after the deadline: the pace counts on it, even if the process was stopped meanwhile."""
         if self._cut_off or self._clock.monotonic() >= self._deadline:
             raise TimeoutError
 
@@ -97,7 +98,7 @@ class _GuardedConnection(HTTPConnection):
 
     def connect(self) -> None:
         super().connect()
-        _current.get().check_deadline()
+        _current.get().check()
 
 
 class _GuardedTLSConnection(_GuardedConnection, HTTPSConnection):
@@ -107,8 +108,13 @@ class _GuardedTLSConnection(_GuardedConnection, HTTPSConnection):
 class _GuardedPool(HTTPConnectionPool):
     ConnectionCls = _GuardedConnection
 
+    def _put_conn(self, conn: Any) -> None:
+        """Keep no connection for another exchange: there it would be used unguarded."""
+        if conn:
+            conn.close()
 
-class _GuardedTLSPool(HTTPSConnectionPool):
+
+class _GuardedTLSPool(_GuardedPool, HTTPSConnectionPool):
     ConnectionCls = _GuardedTLSConnection
 
 
@@ -161,6 +167,8 @@ class Transport:
     def get(self, path: str, parameters: Mapping[str, str], deadline: float) -> RawReply:
         """Return the reply, whatever its status, before `deadline` on the monotonic clock. Raises Failure."""
         remaining = deadline - self._clock.monotonic()
+        if remaining <= 0:
+            raise Failure(Reason.TIMEOUT, _TOO_LATE)
         exchange = self._exchange = _Exchange(deadline, self._clock)
         outcome: Future[RawReply] = Future()
         thread = threading.Thread(
@@ -171,9 +179,9 @@ class Transport:
         )
         thread.start()
         try:
-            return outcome.result(timeout=max(0.0, remaining))
+            return outcome.result(timeout=remaining)
         except TimeoutError:
-            raise Failure(Reason.TIMEOUT, "no complete reply within the timeout") from None
+            raise Failure(Reason.TIMEOUT, _TOO_LATE) from None
         finally:
             exchange.cut_off()
             thread.join(timeout=1)
@@ -193,7 +201,9 @@ class Transport:
     ) -> None:
         _current.set(exchange)
         try:
-            outcome.set_result(self._exchange_once(path, parameters, timeout))
+            reply = self._exchange_once(path, parameters, timeout)
+            exchange.check()  # a body without a length looks complete where it was cut off
+            outcome.set_result(reply)
             exchange.close()
         except Failure as failure:
             outcome.set_exception(failure)
@@ -208,7 +218,7 @@ class Transport:
             params=parameters,
             stream=True,
             allow_redirects=False,
-            timeout=max(timeout, 0.001),
+            timeout=timeout,
         ) as response:
             if 300 <= response.status_code < 400:
                 raise Failure(
@@ -251,24 +261,31 @@ def _failure(error: Exception) -> Failure:
         return Failure(Reason.UNREACHABLE, f"{through}TLS: {_describe_tls(tls)}")
     if find(http.client.RemoteDisconnected):
         return Failure(Reason.UNREACHABLE, f"{through}the connection was closed without a reply")
-    if find(TimeoutError, urllib3.exceptions.ReadTimeoutError):
-        return Failure(Reason.TIMEOUT, f"{through}no complete reply within the timeout")
-    # requests' own exceptions are OSErrors too, without a number.
-    if number := next((cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno), None):
-        return Failure(Reason.UNREACHABLE, through + os.strerror(number).lower())
+    if find(TimeoutError, requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError):
+        return Failure(Reason.TIMEOUT, through + _TOO_LATE)
+    if errors := [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]:
+        return Failure(Reason.UNREACHABLE, through + os.strerror(errors[0]).lower())
     if through:
         return Failure(Reason.UNREACHABLE, f"{through}it refused the connection")
+    if find(
+        requests.exceptions.InvalidURL,
+        requests.exceptions.InvalidSchema,
+        urllib3.exceptions.LocationParseError,
+    ):
+        return Failure(Reason.UNREACHABLE, "base_url is no URL that can be asked")
     if find(http.client.IncompleteRead, urllib3.exceptions.IncompleteRead):
         return Failure(Reason.INVALID_REPLY, "the reply ended before its announced length")
     if find(http.client.HTTPException, urllib3.exceptions.HTTPError):
         return Failure(Reason.INVALID_REPLY, f"the reply is not valid HTTP: {type(causes[-1]).__name__}")
+    if find(requests.exceptions.ConnectionError):
+        return Failure(Reason.UNREACHABLE, "the connection failed")
     return Failure(Reason.INVALID_REPLY, f"the reply could not be processed: {type(error).__name__}")
 
 
 def _describe_tls(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted: {error.verify_message}"
-    return (error.reason or type(error).__name__).replace("_", " ").lower()
+        return f"the certificate is not trusted: {getattr(error, 'verify_message', 'unknown')}"
+    return (getattr(error, "reason", None) or type(error).__name__).replace("_", " ").lower()
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,0 +1,53 @@
+"""Months are those of Europe/Paris, on whatever machine this runs."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from exporter.months import month_of, month_start, paris_date
+
+
+def utc(*moment: int) -> float:
+    return datetime(*moment, tzinfo=UTC).timestamp()  # type: ignore[arg-type, misc]
+
+
+@pytest.mark.parametrize(
+    ("month", "start"),
+    [
+        ("2021-10", 1633039200),
+        ("2021-11", 1635721200),
+        ("2022-01", utc(2021, 12, 31, 23)),
+        ("2026-03", utc(2026, 2, 28, 23)),
+        ("2026-04", utc(2026, 3, 31, 22)),
+        ("2024-03", utc(2024, 2, 29, 23)),
+    ],
+)
+def test_a_month_starts_at_midnight_in_paris(month: str, start: float) -> None:
+    assert month_start(month) == start
+    assert month_of(paris_date(start)) == month
+    assert month_of(paris_date(start - 1)) < month
+
+
+@pytest.mark.parametrize(
+    ("moment", "day"),
+    [
+        (utc(2026, 11, 30, 22, 59, 59), date(2026, 11, 30)),
+        (utc(2026, 11, 30, 23), date(2026, 12, 1)),
+        (utc(2026, 6, 30, 21, 59, 59), date(2026, 6, 30)),
+        (utc(2026, 6, 30, 22), date(2026, 7, 1)),
+        (utc(2026, 12, 31, 23), date(2027, 1, 1)),
+        (utc(2026, 3, 29, 22), date(2026, 3, 30)),
+        (utc(2026, 3, 28, 23), date(2026, 3, 29)),
+        (utc(2026, 10, 24, 22), date(2026, 10, 25)),
+        (utc(2026, 10, 25, 22, 59), date(2026, 10, 25)),
+        (utc(2026, 10, 25, 23), date(2026, 10, 26)),
+        (utc(2028, 2, 28, 23), date(2028, 2, 29)),
+    ],
+)
+def test_the_day_is_that_of_paris(moment: float, day: date) -> None:
+    assert paris_date(moment) == day
+
+
+def test_months_sort_as_text() -> None:
+    days = [date(999, 12, 1), date(2021, 9, 30), date(2021, 10, 1), date(2022, 1, 31)]
+    assert [month_of(day) for day in days] == ["0999-12", "2021-09", "2021-10", "2022-01"]
