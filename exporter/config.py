@@ -193,6 +193,8 @@ def _key(
         except ValueError as error:
             raise SchemaError(key_path, str(error)) from None
     if file is not None:
+        if not file:
+            raise SchemaError(file_path, "is empty")
         try:
             return KeySource(directory / file)
         except (OSError, ValueError) as error:

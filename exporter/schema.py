@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 _T = TypeVar("_T")
-_PATH = re.compile(r" - at `(?P<key>key in )?\$(?P<path>.*)`\Z")
+_PATH = re.compile(r" - at `(?P<key>key` in `)?\$(?P<path>.*)`\Z")
 _FIELD = re.compile(r"Object (?P<what>contains unknown|missing required) field `(?P<name>.*)`\Z", re.DOTALL)
 _SHOWABLE = re.compile(r"[A-Za-z_. -]{1,40}\Z")
 

@@ -47,7 +47,7 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except (ArithmeticError, AttributeError, LookupError, ValueError):
-            kind = node.tag.rpartition(":")[2]
+            kind = node.tag.rpartition(":")[2].replace("timestamp", "date")
             raise ConstructorError(None, None, f"not a valid {kind}", node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
