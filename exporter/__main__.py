@@ -1,7 +1,18 @@
-"""Lets ``python -m exporter`` do what the command ``smspartner-exporter`` does."""
+"""Where the process starts, by the command ``smspartner-exporter`` and by ``python -m exporter``."""
 
+import os
+import signal
 import sys
 
-from exporter.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command; told to end while its modules are still loading, end at once."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+    from exporter.cli import main as run  # noqa: PLC0415
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,44 +5,37 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
 
 from exporter import __version__, config, log
 from exporter.clock import SystemClock
 from exporter.durations import format_duration
+from exporter.flags import PROGRAM, Parser, add_common_flags, state_dir
 from exporter.pace import Pace
-from exporter.server import ListenError, listen, parse_listen_address
+from exporter.server import ListenError, format_address, listen, parse_listen_address
 from exporter.service import Service
 from exporter.settings import Settings
 from exporter.state import StateDirectory
 
-PROGRAM = "smspartner-exporter"
 logger = logging.getLogger("exporter")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{PROGRAM}: {message}; see {PROGRAM} --help\n")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of the command line."""
-    flags = _Parser(
+    flags = Parser(
         prog=PROGRAM,
         description="Prometheus exporter for SMS Partner: what was sent and spent each month, and what is left.",
         allow_abbrev=False,
     )
     flags.add_argument(
-        "command", nargs="?", choices=["run"], default="run", help="poll and serve (the default)"
-    )
-    flags.add_argument(
-        "--config.file", dest="config_file", type=Path, metavar="FILE", help="configuration (YAML)"
+        "command",
+        nargs="?",
+        default="run",
+        metavar="run",
+        help="poll and serve (the default)",
     )
     flags.add_argument(
         "--config.check", dest="config_check", action="store_true", help="check the configuration and exit"
@@ -63,24 +56,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
     )
-    flags.add_argument(
-        "--state.dir",
-        dest="state_dir",
-        type=Path,
-        metavar="DIR",
-        help="where figures and pace outlive the process (default: $STATE_DIRECTORY, else the user's state directory)",
-    )
-    flags.add_argument(
-        "--demo",
-        action="store_true",
-        help="poll a simulated SMS Partner API: needs no key and no configuration",
-    )
-    flags.add_argument(
-        "--log.level", dest="log_level", choices=log.LEVELS, default="info", help="(default: info)"
-    )
-    flags.add_argument(
-        "--log.format", dest="log_format", choices=log.FORMATS, default="logfmt", help="(default: logfmt)"
-    )
+    add_common_flags(flags)
     flags.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     return flags
 
@@ -89,10 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Return its exit status."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    flags, unknown = parser().parse_known_args(argv)
-    if unknown:
-        # Only the name: a value may be the key.
-        parser().error(f"unknown flag or argument {unknown[0].partition('=')[0]}")
+    flags = parser().parse(argv)
+    if flags.command != "run":
+        parser().error("unexpected argument: the command is run, and need not be given")
     log.configure(flags.log_level, flags.log_format)
     try:
         with _simulated_api(flags.demo) as demo_url:
@@ -116,7 +91,7 @@ def _run(flags: argparse.Namespace, demo_url: str | None) -> int:
         directory = (
             None
             if demo_url and not flags.state_dir
-            else StateDirectory(_state_dir(flags.state_dir, os.environ))
+            else StateDirectory(state_dir(flags.state_dir, os.environ))
         )
         # Nobody but this process can have asked the simulated API: it was born with it.
         pace = Pace(
@@ -127,7 +102,7 @@ def _run(flags: argparse.Namespace, demo_url: str | None) -> int:
             "listening",
             extra={
                 "version": __version__,
-                "address": f"{host}:{listening.getsockname()[1]}",
+                "address": format_address(host, listening.getsockname()[1]),
                 "api": "simulated" if demo_url else settings.base_url,
                 "accounts": len(settings.accounts),
                 "poll_interval": format_duration(settings.poll_interval),
@@ -149,15 +124,6 @@ def _simulated_api(wanted: bool) -> Iterator[str | None]:
         yield server.base_url
 
 
-def _state_dir(flag: Path | None, environment: Mapping[str, str]) -> Path:
-    if flag:
-        return flag
-    if given := environment.get("STATE_DIRECTORY"):
-        return Path(given.partition(":")[0])
-    home = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(home) / PROGRAM
-
-
 def _describe(settings: Settings) -> str:
     accounts, queries = len(settings.accounts), len(settings.queries)
     return (
@@ -174,6 +140,6 @@ def _listen_address(text: str) -> tuple[str, int]:
 
 
 def _telemetry_path(text: str) -> str:
-    if not text.startswith("/") or text.startswith("/-/") or any(map(str.isspace, text)):
+    if not re.fullmatch(r"/(?!-/)[^\s?#%]*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a path such as /metrics")
     return text

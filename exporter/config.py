@@ -6,11 +6,9 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
 import msgspec
-import yaml
 
 from exporter.durations import format_duration, parse_duration
 from exporter.pace import MAX_REQUESTS_PER_MINUTE, MAX_TIMEOUT, pace_interval
@@ -25,10 +23,16 @@ from exporter.settings import (
     Settings,
     describe_key_error,
 )
+from exporter.yaml_file import read_yaml
 
 KEY_VARIABLE = "SMSPARTNER_API_KEY"
 KEY_FILE_VARIABLE = "SMSPARTNER_API_KEY_FILE"
 _MAX_NAME = 64
+_MAX_INTERVAL = 365 * 86_400
+_URL = re.compile(
+    r"https?://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/(?:(?![?#\\])[!-~])*)?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class ConfigError(Exception):
@@ -66,16 +70,17 @@ _DEMO = _Config(poll_interval="1m", monthly_budget=500)
 _EXPECTED = {
     "": "keys and values, as in config.example.yaml",
     "accounts": "a list of accounts, each with a name and a key",
+    "accounts[]": "an account: a name and a key",
     "api_key": "text: put the key in quotes",
     "api_key_file": "the path of a file",
-    "base_url": f"a URL such as {BASE_URL}",
+    "base_url": f"a URL such as {BASE_URL}, without user, query or fragment",
     "credits": "true or false",
     "current_month": "true or false",
     "from": "a day such as 2024-01-01",
-    "monthly_budget": "a number in the account's currency, such as 500",
+    "monthly_budget": "a number above 0 in the account's currency, such as 500; leave it out where there is no budget",
     "name": "text: put the name in quotes",
     "poll_interval": "a duration such as 30s, 15m, 1h30m or 1d",
-    "requests_per_minute": f"a whole number from 1 to {MAX_REQUESTS_PER_MINUTE}",
+    "requests_per_minute": f"a whole number from 1 to {MAX_REQUESTS_PER_MINUTE}, the provider's limit",
     "statistics": "last_twelve_months, last_month, or {from: 2024-01-01, to: 2024-12-31}",
     "timeout": "a duration such as 30s",
     "to": "a day such as 2024-12-31",
@@ -96,73 +101,48 @@ def load(path: Path | None, environment: Mapping[str, str], demo_url: str | None
     config = _DEMO if demo_url else _Config()
     try:
         if path:
-            config = convert(_read_yaml(path), _Config, _EXPECTED)
-        return _settings(config, environment, demo_url)
+            config = convert(read_yaml(path), _Config, _EXPECTED)
+        return _settings(config, environment, path.parent if path else Path(), demo_url)
     except SchemaError as error:
-        hint = _known_keys(error.path, error.unknown) if error.unknown else ""
-        raise ConfigError(f"{path or 'environment'}: {error}{hint}") from None
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            content = yaml.load(file, Loader=_Loader)  # noqa: S506 - it is a SafeLoader
-    except OSError as error:
-        raise ConfigError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8 text") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        problem = re.sub("'[^']{2,}'", "…", error.problem or "is not YAML")  # it may be a part of a key
-        raise ConfigError(f"{path}:{where} {problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError):
-        raise ConfigError(f"{path}: is not YAML") from None
-    return {} if content is None else content
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, which YAML forbids and PyYAML lets pass."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{name}: given twice", key.start_mark)
-            seen.add(name)
-        return super().construct_mapping(node, deep)
+        hint = _known_keys(error.path, error.unknown) if error.unknown is not None else ""
+        is_variable = error.path in {KEY_VARIABLE, KEY_FILE_VARIABLE}
+        where = "environment: " if is_variable else f"{path}: " if path else ""
+        raise ConfigError(f"{where}{error}{hint}") from None
 
 
 def _known_keys(path: str, unknown: str) -> str:
-    parent = path.removesuffix(unknown).rstrip(".").partition("[")[0]
+    parent = path.rpartition(".")[0].partition("[")[0]
     known = KEYS.get(parent, ())
     near = difflib.get_close_matches(unknown, known, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
 
 
-def _settings(config: _Config, environment: Mapping[str, str], demo_url: str | None) -> Settings:
+def _settings(
+    config: _Config, environment: Mapping[str, str], directory: Path, demo_url: str | None
+) -> Settings:
     settings = Settings(
-        accounts=_accounts(config, environment, is_demo=demo_url is not None),
+        accounts=_accounts(config, environment, directory, is_demo=demo_url is not None),
         base_url=demo_url or _base_url(config.base_url),
-        poll_interval=_duration("poll_interval", config.poll_interval),
+        poll_interval=_duration("poll_interval", config.poll_interval, _MAX_INTERVAL),
         statistics=_statistics(config.statistics),
         current_month=config.current_month,
         credits=config.credits,
         requests_per_minute=_requests_per_minute(config.requests_per_minute),
-        timeout=_timeout(config.timeout),
+        timeout=_duration("timeout", config.timeout, MAX_TIMEOUT),
     )
     _check_interval(settings)
     return settings
 
 
-def _accounts(config: _Config, environment: Mapping[str, str], is_demo: bool) -> tuple[AccountSettings, ...]:
+def _accounts(
+    config: _Config, environment: Mapping[str, str], directory: Path, is_demo: bool
+) -> tuple[AccountSettings, ...]:
     if config.accounts is None:
-        key = _demo_key(None) if is_demo else _single_key(config, environment)
+        key = _demo_key(None) if is_demo else _single_key(config, environment, directory)
         return (AccountSettings(None, key, _budget("monthly_budget", config.monthly_budget)),)
     for name in ("api_key", "api_key_file", "monthly_budget"):
         if getattr(config, name) is not None:
-            raise SchemaError(name, "belongs into each of the accounts where there are accounts")
+            raise SchemaError(name, "cannot stand beside accounts: give each account its own")
     if not config.accounts:
         raise SchemaError("accounts", "is empty: list an account, or leave the key out")
     accounts: dict[str, AccountSettings] = {}
@@ -171,18 +151,19 @@ def _accounts(config: _Config, environment: Mapping[str, str], is_demo: bool) ->
         _check_name(f"{path}.name", account.name)
         if account.name in accounts:
             raise SchemaError(f"{path}.name", "another account has this name")
-        key = _demo_key(account.name) if is_demo else _account_key(path, account)
+        key = _demo_key(account.name) if is_demo else _account_key(path, account, directory)
         budget = _budget(f"{path}.monthly_budget", account.monthly_budget)
         accounts[account.name] = AccountSettings(account.name, key, budget)
     return tuple(accounts.values())
 
 
-def _single_key(config: _Config, environment: Mapping[str, str]) -> KeySource:
-    key = _key("", config.api_key, config.api_key_file) or _key(
-        "",
-        environment.get(KEY_VARIABLE),
-        environment.get(KEY_FILE_VARIABLE),
-        (KEY_VARIABLE, KEY_FILE_VARIABLE),
+def _single_key(config: _Config, environment: Mapping[str, str], directory: Path) -> KeySource:
+    key = _key("api_key", config.api_key, "api_key_file", config.api_key_file, directory) or _key(
+        KEY_VARIABLE,
+        environment.get(KEY_VARIABLE) or None,  # empty is as good as unset
+        KEY_FILE_VARIABLE,
+        environment.get(KEY_FILE_VARIABLE) or None,
+        Path(),
     )
     if key is None:
         raise SchemaError(
@@ -193,30 +174,34 @@ def _single_key(config: _Config, environment: Mapping[str, str]) -> KeySource:
     return key
 
 
-def _account_key(path: str, account: _Account) -> KeySource:
-    key = _key(f"{path}.", account.api_key, account.api_key_file)
+def _account_key(path: str, account: _Account, directory: Path) -> KeySource:
+    key = _key(f"{path}.api_key", account.api_key, f"{path}.api_key_file", account.api_key_file, directory)
     if key is None:
         raise SchemaError(path, "has no key: set api_key_file or api_key")
     return key
 
 
 def _key(
-    path: str, value: str | None, file: str | None, names: tuple[str, str] = ("api_key", "api_key_file")
+    key_path: str, key: str | None, file_path: str, file: str | None, directory: Path
 ) -> KeySource | None:
     """Return the key from a value or a file; None where neither is set."""
-    if value and file:
-        raise SchemaError(path + names[1], f"is set beside {names[0]}: choose one")
-    if not file:
-        if value is None or (value == "" and names[0] == KEY_VARIABLE):
-            return None
+    if key is not None and file is not None:
+        raise SchemaError(file_path, f"is set beside {key_path.rpartition('.')[2]}: choose one")
+    if key is not None:
         try:
-            return KeySource(Secret(value))
+            return KeySource(Secret(key.strip()))
         except ValueError as error:
-            raise SchemaError(path + names[0], str(error)) from None
-    try:
-        return KeySource(Path(file))
-    except (OSError, ValueError) as error:
-        raise SchemaError(path + names[1], f"{file}: {describe_key_error(error)}") from None
+            raise SchemaError(key_path, str(error)) from None
+    if file is not None:
+        if not file:
+            raise SchemaError(file_path, "is empty")
+        try:
+            return KeySource(directory / file)
+        except (OSError, ValueError) as error:
+            # Only what is surely a path is shown: somebody may have put the key itself here.
+            shown = f"{file}: " if file.startswith("/") and file.isprintable() else ""
+            raise SchemaError(file_path, shown + describe_key_error(error)) from None
+    return None
 
 
 def _demo_key(name: str | None) -> KeySource:
@@ -230,46 +215,30 @@ def _check_name(path: str, name: str) -> None:
 
 def _budget(path: str, budget: float | None) -> float | None:
     if budget is not None and not (math.isfinite(budget) and budget > 0):
-        raise SchemaError(path, "expected more than 0; leave it out where there is no budget")
+        raise SchemaError(path, f"expected {_EXPECTED['monthly_budget']}")
     return budget
 
 
 def _base_url(url: str) -> str:
-    problem = f"expected {_EXPECTED['base_url']}"
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise SchemaError("base_url", problem) from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or any(map(str.isspace, url)):
-        raise SchemaError("base_url", problem)
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise SchemaError("base_url", f"{problem}, without user, query or fragment")
+    match = _URL.fullmatch(url)
+    if not match or int(match["port"] or 0) > 65535:
+        raise SchemaError("base_url", f"expected {_EXPECTED['base_url']}")
     return url.rstrip("/")
 
 
-def _duration(path: str, text: str) -> int:
+def _duration(path: str, text: str, most: int) -> int:
     try:
         seconds = parse_duration(text)
     except ValueError:
-        seconds = 0
-    if not seconds:
-        raise SchemaError(path, f"expected {_EXPECTED[path]}")
-    return seconds
-
-
-def _timeout(text: str) -> int:
-    seconds = _duration("timeout", text)
-    if seconds > MAX_TIMEOUT:
-        raise SchemaError("timeout", f"must be at most {format_duration(MAX_TIMEOUT)}")
+        raise SchemaError(path, f"expected {_EXPECTED[path]}") from None
+    if not 0 < seconds <= most:
+        raise SchemaError(path, f"must be more than 0 and at most {format_duration(most)}")
     return seconds
 
 
 def _requests_per_minute(number: int) -> int:
     if not 1 <= number <= MAX_REQUESTS_PER_MINUTE:
-        raise SchemaError(
-            "requests_per_minute", f"expected {_EXPECTED['requests_per_minute']}: the provider's limit"
-        )
+        raise SchemaError("requests_per_minute", f"expected {_EXPECTED['requests_per_minute']}")
     return number
 
 

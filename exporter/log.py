@@ -18,7 +18,7 @@ from exporter.secret import redact
 FORMATS = ("logfmt", "json")
 LEVELS = ("debug", "info", "warning", "error")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_BARE = re.compile(r"[^\s\"=\\\x00-\x1f\x7f]+\Z")
+_BARE = re.compile(r"[^\s\"=\\]+\Z")
 
 
 class Formatter(logging.Formatter):
@@ -34,21 +34,30 @@ class Formatter(logging.Formatter):
         fields: dict[str, object] = {
             "time": time.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
-            "msg": record.getMessage(),
+            "msg": _safe(record.getMessage()),
         }
         fields |= {
-            key: value for key, value in vars(record).items() if key not in _STANDARD and value is not None
+            key: _safe(value)
+            for key, value in vars(record).items()
+            if key not in _STANDARD and value is not None
         }
         if record.exc_info and record.exc_info[1]:
             fields["error"] = where_raised(record.exc_info[1])
-        line = json.dumps(fields, default=str) if self._as_json else " ".join(map(_logfmt, fields.items()))
-        return redact(line)
+        return json.dumps(fields) if self._as_json else " ".join(map(_logfmt, fields.items()))
+
+
+def _safe(value: object) -> object:
+    """Return a number as it is, anything else as text, without any key in it."""
+    text = redact(str(value))
+    return value if isinstance(value, (int, float)) and text == str(value) else text
 
 
 def _logfmt(field: tuple[str, object]) -> str:
     key, value = field
     text = str(value)
-    return f"{key}={text}" if _BARE.match(text) else f"{key}={json.dumps(text, ensure_ascii=False)}"
+    if text.isprintable() and _BARE.match(text):
+        return f"{key}={text}"
+    return f"{key}={json.dumps(text, ensure_ascii=not text.isprintable())}"
 
 
 def where_raised(error: BaseException) -> str:
@@ -73,7 +82,9 @@ def configure(level: str, style: str, stream: TextIO = sys.stderr) -> None:
     for chatty in ("asyncio", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # it prints tracebacks of its own
     logger = logging.getLogger("exporter")
+    sys.unraisablehook = lambda args: logger.error("error ignored", exc_info=args.exc_value)
     sys.excepthook = lambda _kind, error, _frame: logger.critical("internal error", exc_info=error)
     threading.excepthook = lambda args: logger.critical(
         "internal error", exc_info=args.exc_value, extra={"thread_name": args.thread and args.thread.name}

@@ -7,8 +7,14 @@ from typing import Any, TypeVar
 import msgspec
 
 _T = TypeVar("_T")
-_PATH = re.compile(r" - at `(?P<key>key in )?\$(?P<path>.*)`\Z")
+_PATH = re.compile(r" - at `(?P<key>key` in `)?\$(?P<path>.*)`\Z")
 _FIELD = re.compile(r"Object (?P<what>contains unknown|missing required) field `(?P<name>.*)`\Z", re.DOTALL)
+_SHOWABLE = re.compile(r"[A-Za-z_. -]{1,40}\Z")
+
+
+def showable(name: str) -> str:
+    """Return the name of a key that may be shown. With a digit in it, it might be a secret in the wrong place."""
+    return name if _SHOWABLE.match(name) else "…"
 
 
 class SchemaError(ValueError):
@@ -36,14 +42,16 @@ def _schema_error(message: str, expected: Mapping[str, str]) -> SchemaError:
     match = _PATH.search(message)
     path = match["path"].removeprefix(".") if match else ""
     problem = message[: match.start()] if match else message
+    if match and match["key"]:
+        return SchemaError(path, "has a key that is not text: put it in quotes")
     field = _FIELD.match(problem)
     if field:
-        full = f"{path}.{field['name']}" if path else field["name"]
+        full = f"{path}.{showable(field['name'])}".removeprefix(".")
         if field["what"] == "missing required":
             return SchemaError(full, "is missing")
         return SchemaError(full, "unknown key", unknown=field["name"])
-    name = re.sub(r"\[[^\]]*\]", "", path).rpartition(".")[2]
-    words = expected.get(name)
+    name = re.sub(r"\[[^\]]*\]", "[]", path).rpartition(".")[2]
+    words = expected.get(name) or expected.get(name.removesuffix("[]"))
     return SchemaError(
         path, f"expected {words}" if words else problem[:1].lower() + problem[1:].replace("`", "")
     )

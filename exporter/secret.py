@@ -1,6 +1,7 @@
 """API keys: values that print as nothing, and the one place that takes them out of text."""
 
 import re
+from typing import NoReturn
 from urllib.parse import quote
 
 HIDDEN = "<hidden>"
@@ -38,11 +39,14 @@ class Secret:
     def __repr__(self) -> str:
         return HIDDEN
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is not copied or pickled")
+
 
 def redact(text: str) -> str:
     """Return `text` without any key that this process ever held, however it is encoded there."""
-    for pattern in _patterns.values():
-        text = pattern.sub(HIDDEN, text)
+    for value in sorted(_patterns, key=len, reverse=True):  # one key may be the beginning of another
+        text = _patterns[value].sub(HIDDEN, text)
     return text
 
 
@@ -63,6 +67,7 @@ def _spelling(character: str) -> list[str]:
         f"(?i:{quote(percent, safe='')})",
         f"(?i:{json_escape})",
         rf"(?i:\\x{code:02x})",
+        rf"\\U{code:08x}",
         f"&#0*{code};",
         f"(?i:&#x0*{code:x};)",
         *([f"&{name};"] if (name := _HTML.get(character)) else []),

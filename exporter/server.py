@@ -32,6 +32,11 @@ def parse_listen_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def format_address(host: str, port: int) -> str:
+    """Write an address as ``parse_listen_address`` reads it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; an empty host is every address of the machine. Raises ListenError."""
     try:
@@ -39,13 +44,13 @@ def listen(host: str, port: int) -> socket.socket:
             with contextlib.suppress(OSError):  # no IPv6 here after all: what follows says what is wrong
                 return _listen("::", port, socket.AF_INET6, dualstack=True)
         return _listen(host, port, socket.AF_INET6 if ":" in host else socket.AF_INET, dualstack=False)
-    except OSError as error:
-        reason = (
-            "no such host" if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0).lower()
-        )
-        raise ListenError(
-            f"cannot listen on {host}:{port}: {reason}; choose another with --web.listen-address"
-        ) from None
+    except UnicodeError:
+        reason = "no such host"
+    except OSError as error:  # negative: a name that was not found
+        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else "no such host"
+    raise ListenError(
+        f"cannot listen on {format_address(host, port)}: {reason}; choose another with --web.listen-address"
+    )
 
 
 def _listen(host: str, port: int, family: int, dualstack: bool) -> socket.socket:

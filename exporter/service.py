@@ -83,6 +83,9 @@ class Service:
         await server.serve(sockets=[listening])
         self._poller.stop()
         polling.join(_POLLER_ENDS_WITHIN)
+        for number in (signal.SIGTERM, signal.SIGINT):  # a second one must not disturb the ending
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
         logger.info("stopped")
         return 1 if self._poller_failed else 0
 
