@@ -8,8 +8,8 @@ BIN := .venv/bin
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 	$(BIN)/python -m exporter --demo
 
-test: check .tools/servers  ## lint, types and all Python tests, those with real servers included
-	$(BIN)/pytest
+test: check .tools/servers  ## lint, types and all Python tests, those with real servers included (most of which only wait)
+	$(BIN)/pytest -n 4 --dist worksteal
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey"
