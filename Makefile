@@ -38,6 +38,7 @@ clean:
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
-.tools/servers: tests/bin/get-servers
+.tools/servers: tests/bin/get-servers tests/bin/get-prometheus-3
 	tests/bin/get-servers
+	tests/bin/get-prometheus-3 || echo "The rules will be tested without Prometheus 3." >&2
 	touch $@

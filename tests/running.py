@@ -147,6 +147,22 @@ class Started:
         eventually(lambda: running.get("/-/ready").ok)
         return running
 
+    def alertmanager(self, directory: Path, config: str) -> Running:
+        """Start Alertmanager with a configuration, its data in `directory`."""
+        file = directory / "alertmanager.yml"
+        file.write_text(config)
+        port = free_port()
+        running = self.command(
+            TOOLS / "alertmanager",
+            f"--config.file={file}",
+            f"--storage.path={directory / 'alertmanager'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+        )
+        running.url = f"http://127.0.0.1:{port}"
+        eventually(lambda: running.get("/-/ready").ok)
+        return running
+
     def end(self) -> None:
         for running in self._running:
             running.end(signal.SIGKILL)
