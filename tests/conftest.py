@@ -1,5 +1,9 @@
 """Fixtures that several test modules use."""
 
+import logging
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 
 import hypothesis
@@ -24,3 +28,25 @@ def started() -> Iterator[Started]:
     processes = Started()
     yield processes
     processes.end()
+
+
+@pytest.fixture
+def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what the program does to its process: signals, hooks, logging."""
+    hooks = [
+        (sys, "excepthook"),
+        (sys, "unraisablehook"),
+        (threading, "excepthook"),
+        (logging, "raiseExceptions"),
+    ]
+    for owner, name in hooks:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    levels = {name: logging.getLogger(name).level for name in ("", "urllib3", "asyncio", "uvicorn")}
+    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in signals.items():
+        signal.signal(number, handler)
+    logging.captureWarnings(False)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)

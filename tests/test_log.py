@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,23 +32,8 @@ PARSERS: dict[str, Callable[[str], dict[str, Any]]] = {"logfmt": parse_logfmt, "
 
 
 @pytest.fixture(autouse=True)
-def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _known_key(restored: None) -> None:
     Secret(KEY)
-    for owner, name in [
-        (sys, "excepthook"),
-        (sys, "unraisablehook"),
-        (threading, "excepthook"),
-        (logging, "raiseExceptions"),
-        (logging.getLogger(), "handlers"),
-        (logging.getLogger(), "level"),
-    ]:
-        monkeypatch.setattr(owner, name, getattr(owner, name))
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    levels = {name: logging.getLogger(name).level for name in ("urllib3", "asyncio", "uvicorn")}
-    yield
-    logging.captureWarnings(False)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 def configured(style: str, level: str = "debug") -> io.StringIO:
