@@ -6,15 +6,15 @@ import sys
 import threading
 from collections.abc import Iterator
 
-import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fakes import FakeClock
 from tests.running import Started
 
-# A busy machine is no failure.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
+# How long an example takes says something of the machine's load, and nothing of the product.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture
