@@ -7,7 +7,7 @@ import sys
 
 def main() -> int:
     """Run the command; told to end while its modules are still loading, end at once."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))
     from exporter.cli import main as run  # noqa: PLC0415
 

@@ -52,6 +52,7 @@ def _schema_error(message: str, expected: Mapping[str, str]) -> SchemaError:
         return SchemaError(full, "unknown key", unknown=field["name"])
     name = re.sub(r"\[[^\]]*\]", "[]", path).rpartition(".")[2]
     words = expected.get(name) or expected.get(name.removesuffix("[]"))
-    return SchemaError(
-        path, f"expected {words}" if words else problem[:1].lower() + problem[1:].replace("`", "")
-    )
+    if words:
+        return SchemaError(path, f"expected {words}")
+    without_value = re.sub(" '.*'", "", problem, flags=re.DOTALL)
+    return SchemaError(path, without_value[:1].lower() + without_value[1:].replace("`", ""))

@@ -61,17 +61,18 @@ def _spelling(character: str) -> list[str]:
     utf16 = character.encode("utf-16-be").hex()
     json_escape = "".join(f"\\\\u{utf16[i : i + 4]}" for i in range(0, len(utf16), 4))
     return [
-        re.escape(character),
-        rf"\\{re.escape(character)}",
-        f"(?i:{percent})",
+        *([rf"\\{re.escape(character)}"] if character in _ESCAPED else []),
         f"(?i:{quote(percent, safe='')})",
+        f"(?i:{percent})",
         f"(?i:{json_escape})",
         rf"(?i:\\x{code:02x})",
         rf"\\U{code:08x}",
         f"&#0*{code};",
         f"(?i:&#x0*{code:x};)",
         *([f"&{name};"] if (name := _HTML.get(character)) else []),
+        re.escape(character),  # the shortest last: it may be the beginning of the others
     ]
 
 
+_ESCAPED = "\\\"'/"
 _HTML = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}

@@ -1,0 +1,59 @@
+"""Durations as Prometheus writes them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.durations import format_duration, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0s", 0),
+        ("30s", 30),
+        ("15m", 900),
+        ("90m", 5400),
+        ("1h30m", 5400),
+        ("1d", 86_400),
+        ("1w", 604_800),
+        ("1y", 31_536_000),
+        ("1y2w3d4h5m6s", 31_536_000 + 2 * 604_800 + 3 * 86_400 + 4 * 3600 + 5 * 60 + 6),
+    ],
+)
+def test_reads(text: str, seconds: int) -> None:
+    assert parse_duration(text) == seconds
+
+
+NO_DURATIONS = (
+    ",0,15,m,15 m, 15m,15m\n,-15m,+15m,1.5h,15min,15M,5m1h,1h1h,100ms,1e3s,1_5m,9999999999s,inf,"
+    "\N{ARABIC-INDIC DIGIT ONE}m"
+)
+
+
+@pytest.mark.parametrize("text", NO_DURATIONS.split(","))
+def test_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match="30s, 15m, 1h30m or 1d"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (-5, "0s"),
+        (0.1, "1s"),
+        (12.2, "13s"),
+        (59.5, "1m"),
+        (900, "15m"),
+        (3294, "54m54s"),
+        (86_460, "1d1m"),
+    ],
+)
+def test_writes(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@given(st.integers(0, 10**11))
+def test_reads_what_it_writes(seconds: int) -> None:
+    assert parse_duration(format_duration(seconds)) == seconds

@@ -1,0 +1,188 @@
+"""The running exporter, without its process: reload, readiness and health as people and probes see them."""
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from exporter.config import ConfigError
+from exporter.figures import Query, Reason
+from exporter.pace import Pace
+from exporter.secret import Secret
+from exporter.service import Service
+from exporter.settings import AccountSettings, KeySource, Settings
+from exporter.store import Store
+from tests.fakes import FakeClock
+
+REASON = "config.yml: poll_interval: expected a duration"
+
+
+class Configuration:
+    """What the configuration says now."""
+
+    def __init__(self, *names: str | None) -> None:
+        self.settings = Settings(
+            tuple(AccountSettings(name, KeySource(Secret("S3CR3T-K3Y"))) for name in names)
+        )
+        self.is_valid = True
+
+    def read(self) -> Settings:
+        if not self.is_valid:
+            raise ConfigError(REASON)
+        return self.settings
+
+
+Made = tuple[Service, Configuration]
+
+
+def made(clock: FakeClock, *names: str | None) -> Made:
+    configuration = Configuration(*names or (None,))
+    pace = Pace(5, clock)
+    service = Service(configuration.settings, configuration.read, pace, None, clock, "/metrics")
+    return service, configuration
+
+
+def store_of(service: Service) -> Store:
+    return service._store
+
+
+def with_figures(service: Service) -> None:
+    for account in store_of(service).snapshot:
+        figures = msgspec.structs.replace(account.figures, fetched={Query.STATISTICS: 1.0})
+        store_of(service).publish(msgspec.structs.replace(account, figures=figures))
+
+
+def failing(service: Service, reason: Reason, name: str | None = None) -> None:
+    for account in store_of(service).snapshot:
+        if account.name == name:
+            poll = msgspec.structs.replace(account.polls[Query.STATISTICS], succeeded=False, reason=reason)
+            polls = {**account.polls, Query.STATISTICS: poll}
+            store_of(service).publish(msgspec.structs.replace(account, polls=polls))
+
+
+def sample(service: Service, name: str) -> float:
+    (value,) = [one.value for family in service.collect() for one in family.samples if one.name == name]
+    return float(value)
+
+
+def test_is_ready_once_there_are_figures(clock: FakeClock) -> None:
+    service, _ = made(clock)
+    assert service.missing() == "no figures yet"
+    with_figures(service)
+    assert service.missing() == ""
+
+
+def test_says_what_fails_as_long_as_there_are_none(clock: FakeClock) -> None:
+    service, _ = made(clock)
+    failing(service, Reason.KEY_REJECTED)
+    assert service.missing() == "no figures yet; polling fails: key_rejected"
+
+
+def test_figures_that_are_known_stay_ready_though_polling_fails(clock: FakeClock) -> None:
+    service, _ = made(clock)
+    with_figures(service)
+    failing(service, Reason.TIMEOUT)
+    assert service.missing() == ""
+
+
+def test_says_that_the_first_request_waits(clock: FakeClock) -> None:
+    service, _ = made(clock)
+    service._pace.try_acquire(30)
+    clock.advance(5)
+    assert service.missing() == (
+        "no figures yet; what was requested before this start is unknown, so the first request waits one pace: 8s left"
+    )
+
+
+def test_names_the_accounts_that_have_none(clock: FakeClock) -> None:
+    service, _ = made(clock, "a", "b")
+    assert service.missing() == "no figures yet of a, b"
+    failing(service, Reason.TIMEOUT, "b")
+    failing(service, Reason.ACCESS_DENIED, "a")
+    assert service.missing() == "no figures yet of a, b; polling fails: access_denied, timeout"
+
+
+def test_names_five_accounts_at_most(clock: FakeClock) -> None:
+    service, _ = made(clock, *"abcdefg")
+    assert service.missing() == "no figures yet of a, b, c, d, e and 2 more"
+
+
+def test_pages_say_so(clock: FakeClock) -> None:
+    service, _ = made(clock)
+    get = asking(service, "GET")
+    assert get("/-/healthy") == (200, "healthy\n")
+    assert get("/-/ready") == (503, "not ready: no figures yet\n")
+    with_figures(service)
+    assert get("/-/ready") == (200, "ready\n")
+
+
+def asking(service: Service, method: str) -> Callable[[str], tuple[int, str]]:
+    application = service.application()
+
+    def ask(path: str) -> tuple[int, str]:
+        reply = application.answer({"type": "http", "method": method, "path": path, "headers": []})
+        return reply.status, reply.body.decode()
+
+    return ask
+
+
+def test_is_not_healthy_once_polling_has_ended(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    service, _ = made(clock)
+
+    def fail() -> None:
+        raise RuntimeError("S3CR3T-K3Y")
+
+    ended: list[bool] = []
+    service._poller.run = fail  # type: ignore[method-assign]
+    service._poll(lambda: ended.append(True))
+    assert ended == [True]
+    assert asking(service, "GET")("/-/healthy") == (503, "not healthy: polling has ended\n")
+    assert [record.levelname for record in caplog.records] == ["CRITICAL"]
+
+
+def test_reload_takes_the_new_configuration(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    service, configuration = made(clock)
+    loaded = sample(service, "smspartner_config_last_reload_success_timestamp_seconds")
+    clock.advance(60)
+    configuration.settings = Settings(
+        configuration.settings.accounts, poll_interval=1800, requests_per_minute=2
+    )
+    with caplog.at_level(logging.INFO):
+        assert asking(service, "POST")("/-/reload") == (200, "reloaded\n")
+    assert sample(service, "smspartner_poll_interval_seconds") == 1800
+    assert sample(service, "smspartner_api_requests_per_minute_limit") == 2
+    assert sample(service, "smspartner_config_last_reload_successful") == 1
+    assert sample(service, "smspartner_config_last_reload_success_timestamp_seconds") == loaded + 60
+    assert [record.message for record in caplog.records] == ["configuration reloaded"]
+
+
+def test_an_invalid_configuration_changes_nothing(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    service, configuration = made(clock)
+    loaded = sample(service, "smspartner_config_last_reload_success_timestamp_seconds")
+    configuration.is_valid = False
+    clock.advance(60)
+    assert asking(service, "POST")("/-/reload") == (500, f"{REASON}\n")
+    assert sample(service, "smspartner_poll_interval_seconds") == 900
+    assert sample(service, "smspartner_config_last_reload_successful") == 0
+    assert sample(service, "smspartner_config_last_reload_success_timestamp_seconds") == loaded
+    (record,) = caplog.records
+    assert (record.message, vars(record)["reason"]) == ("configuration not reloaded", REASON)
+    configuration.is_valid = True
+    assert service.reload() == ""
+    assert sample(service, "smspartner_config_last_reload_successful") == 1
+
+
+def test_a_reload_takes_posts_only(clock: FakeClock) -> None:
+    service, _ = made(clock)
+    assert asking(service, "GET")("/-/reload") == (405, "Method Not Allowed\n")
+
+
+def test_accounts_come_and_go_with_a_reload(clock: FakeClock) -> None:
+    service, configuration = made(clock, "a", "b")
+    with_figures(service)
+    configuration.settings = Configuration("b", "c").settings
+    service.reload()
+    service._poller.step()
+    assert [account.name for account in store_of(service).snapshot] == ["b", "c"]
+    assert service.missing().startswith("no figures yet of c")
