@@ -27,6 +27,11 @@ class Present:
     wall_minus_monotonic: float
 
 
+def account_fails(account: Account) -> bool:
+    """Return whether the last attempt at any of an account's polls failed."""
+    return any(poll.reason for poll in account.polls.values())
+
+
 def overview_row(link: str, account: Account, present: Present) -> str:
     """Return the account's row in the table of all accounts; its name leads to `link`."""
     running = account.figures.months.get(present.month)
@@ -91,14 +96,14 @@ def _facts(account: Account, present: Present) -> str:
     if budget and running:
         left = budget - running.cost
         rest = f"{money(abs(left), currency)} {'left' if left >= 0 else 'over'} of {money(budget, currency)}"
-        facts.append(("Budget used", _share(running, budget), rest))
+        facts.append(("Budget used", _share(running, budget), _gauge(running.cost / budget) + rest))
     elif budget:
         facts.append(("Monthly budget", money(budget, currency), ""))
     if balance is not None:
         facts.append(("Balance", money(balance, currency), ""))
     if credit and credit.remaining:
         pays_for = [f"{count:,} {_KIND_NAMES.get(kind, kind)}" for kind, count in credit.remaining.items()]
-        facts.append(("It pays for", pays_for[0], ", or ".join(["", *pays_for[1:]])[2:]))
+        facts.append(("Balance pays for", pays_for[0], ", or ".join(["", *pays_for[1:]])[2:]))
     if credit and credit.queued is not None:
         facts.append(("Waiting to go out", f"{credit.queued:,} SMS", ""))
     items = "\n".join(
@@ -106,6 +111,12 @@ def _facts(account: Account, present: Present) -> str:
         for name, value, more in facts
     )
     return f"<dl>\n{items}\n</dl>" if facts else ""
+
+
+def _gauge(share: float) -> str:
+    """Draw what the text beside it says."""
+    over = ' class="over"' if share > 1 else ""
+    return f'<svg class="gauge" aria-hidden="true"><rect{over} width="{100 * min(share, 1):.4g}%"/></svg>'
 
 
 def _months(ident: str, account: Account, months: Mapping[str, MonthFigures]) -> str:

@@ -45,13 +45,16 @@ def cost_chart(
         level = y(number * step)
         parts.append(f'<line x2="100%" y1="{level:.4g}" y2="{level:.4g}"/>')
         parts.append(f'<text class="g" x="-8" y="{level + 4:.4g}">{short(number * step)}</text>')
-    for index, month in enumerate(places):
-        if figures := months.get(month):
-            parts.append(_bar(index, len(places), y(figures.cost), month, figures, month in so_far, currency))
-    parts += _labels(places)
+    known = [(index, month, months[month]) for index, month in enumerate(places) if month in months]
+    for index, month, figures in known:
+        parts.append(_bar(index, len(places), y(figures.cost), month, figures, month in so_far, currency))
     if budget:
         parts.append(f'<line class="b" x2="100%" y1="{y(budget):.4g}" y2="{y(budget):.4g}"/>')
-    return "".join(parts) + "</svg>"
+    if len(places) <= _MOST_LABELS:
+        for index, _, figures in known:
+            x, level = _middle(index, len(places)), y(figures.cost) - 6
+            parts.append(f'<text class="v" x="{x}" y="{level:.4g}">{short(figures.cost)}</text>')
+    return "".join([*parts, *_labels(places), "</svg>"])
 
 
 def grid_step(highest: float) -> float:
@@ -70,13 +73,11 @@ def _bar(
 ) -> str:
     title = f"{month_name(month)}{', so far' * so_far}: {money(figures.cost, currency)}, {figures.sent:,} SMS sent"
     kind = ' class="p"' if so_far else ""
-    bar = (
-        f'<rect{kind} x="{100 * (index + 0.12) / count:.4g}%" y="{y:.4g}" '
-        f'width="{76 / count:.4g}%" height="{_BASE - y:.4g}"><title>{title}</title></rect>'
+    width = min(76 / count, 12)
+    return (
+        f'<rect{kind} x="{100 * (index + 0.5) / count - width / 2:.4g}%" y="{y:.4g}" '
+        f'width="{width:.4g}%" height="{_BASE - y:.4g}"><title>{title}</title></rect>'
     )
-    if count > _MOST_LABELS:
-        return bar
-    return f'{bar}<text class="v" x="{_middle(index, count)}" y="{y - 6:.4g}">{short(figures.cost)}</text>'
 
 
 def _labels(places: list[str]) -> list[str]:

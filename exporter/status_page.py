@@ -7,7 +7,7 @@ from importlib.resources import files
 from urllib.parse import quote
 
 from exporter import __version__
-from exporter.account_section import Present, account_section, overview_row
+from exporter.account_section import Present, account_fails, account_section, overview_row
 from exporter.advice import RELOAD_FAILED, STATE_NOT_WRITABLE
 from exporter.figures import Snapshot
 from exporter.metrics import Status
@@ -92,17 +92,16 @@ API in the last minute. Opening this page sends none. Months are those of Europe
 
 
 def _state(snapshot: Snapshot) -> str:
-    failing = sum(any(poll.reason for poll in account.polls.values()) for account in snapshot)
-    if failing:
-        return f"{failing} of {len(snapshot)} accounts fail" if len(snapshot) > 1 else "Polling fails"
+    count = len(snapshot)
+    failing = sum(account_fails(account) for account in snapshot)
     without = sum(not account.has_figures for account in snapshot)
+    if count == 1:
+        return "Polling fails" if failing else "No figures yet" if without else "Up to date"
+    if failing:
+        return f"{failing} of {count} accounts {'fails' if failing == 1 else 'fail'}"
     if without:
-        return (
-            f"{without} of {len(snapshot)} accounts have no figures yet"
-            if len(snapshot) > 1
-            else "No figures yet"
-        )
-    return f"All {len(snapshot)} accounts are up to date" if len(snapshot) > 1 else "Up to date"
+        return f"{without} of {count} accounts {'has' if without == 1 else 'have'} no figures yet"
+    return f"All {count} accounts are up to date"
 
 
 def _own_problems(status: Status, missing: str) -> str:
@@ -114,13 +113,14 @@ def _own_problems(status: Status, missing: str) -> str:
         problems.append(RELOAD_FAILED)
     texts = [f"<h2>{escape(title)}</h2><p>{escape(remedy)}</p>" for title, remedy in problems]
     if missing:
-        texts.append(f"<h2>Not ready</h2><p>{escape(missing)}.</p>")
+        texts.append(f"<h2>Not ready</h2><p>{escape(missing[0].upper() + missing[1:])}.</p>")
     return "\n".join(f'<div class="problem">{text}</div>' for text in texts)
 
 
 def _overview(snapshot: Snapshot, present: Present, all_shown: bool) -> str:
     rows = []
-    for number, account in enumerate(snapshot, 1):
+    # Those that fail stand first.
+    for number, account in sorted(enumerate(snapshot, 1), key=lambda one: not account_fails(one[1])):
         page = "" if all_shown else f"?account={quote(account.name or '')}"
         rows.append(overview_row(f"{page}#a{number}", account, present))
     hint = "" if all_shown else "<p>Choose an account to see its months.</p>"

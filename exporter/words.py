@@ -7,6 +7,7 @@ from html import escape
 from exporter.months import PARIS
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+_NEAR = 12 * 3600
 
 
 def money(amount: float, currency: str | None, decimals: int = 2) -> str:
@@ -39,18 +40,17 @@ def duration(seconds: float) -> str:
 
 def ago(timestamp: float, now: float) -> str:
     """Return ``3 minutes ago`` and the instant. Both are Unix seconds."""
-    return f"{duration(max(0.0, now - timestamp))} ago ({instant(timestamp)})"
+    return f"{duration(max(0.0, now - timestamp))} ago ({instant(timestamp, now)})"
 
 
 def ahead(timestamp: float, now: float) -> str:
     """Return ``in 3 minutes`` and the instant. Both are Unix seconds."""
-    return f"in {duration(timestamp - now)} ({instant(timestamp)})"
+    return f"in {duration(timestamp - now)} ({instant(timestamp, now)})"
 
 
-def instant(timestamp: float) -> str:
-    """Return a Unix time as a ``<time>`` element."""
+def instant(timestamp: float, now: float | None = None) -> str:
+    """Return a Unix time as a ``<time>`` element, in UTC and in Paris; without the day where `now` is near."""
     utc = datetime.fromtimestamp(timestamp, UTC)
-    paris = utc.astimezone(PARIS)
-    return (
-        f'<time datetime="{utc:%Y-%m-%dT%H:%M:%SZ}">{utc:%Y-%m-%d %H:%M} UTC, {paris:%H:%M} in Paris</time>'
-    )
+    day = "" if now is not None and abs(timestamp - now) < _NEAR else f"{utc:%Y-%m-%d} "
+    text = f"{day}{utc:%H:%M} UTC, {utc.astimezone(PARIS):%H:%M} in Paris"
+    return f'<time datetime="{utc:%Y-%m-%dT%H:%M:%SZ}">{text}</time>'
