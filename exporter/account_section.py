@@ -141,9 +141,11 @@ def _months(ident: str, account: Account, months: Mapping[str, MonthFigures]) ->
 <figcaption>{" ".join(legend)}</figcaption>
 </figure>
 <details><summary>All months in figures</summary>
+<div class="scroll" role="group" aria-label="All months in figures" tabindex="0">
 <table><thead><tr>{head}</tr></thead>
 <tbody>
 {rows}</tbody></table>
+</div>
 </details>"""
 
 

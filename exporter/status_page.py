@@ -127,7 +127,7 @@ def _overview(snapshot: Snapshot, present: Present, all_shown: bool) -> str:
     return f"""<section aria-labelledby="accounts">
 <h2 id="accounts">Accounts</h2>
 {hint}
-<div class="scroll" role="region" aria-labelledby="accounts" tabindex="0">
+<div class="scroll" role="group" aria-labelledby="accounts" tabindex="0">
 <table><thead><tr><th scope="col">Account</th><th scope="col">This month</th><th scope="col">Of budget</th>
 <th scope="col">Balance</th></tr></thead>
 <tbody>
