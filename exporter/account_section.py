@@ -102,8 +102,8 @@ def _facts(account: Account, present: Present) -> str:
     if balance is not None:
         facts.append(("Balance", money(balance, currency), ""))
     if credit and credit.remaining:
-        pays_for = [f"{count:,} {_KIND_NAMES.get(kind, kind)}" for kind, count in credit.remaining.items()]
-        facts.append(("Balance pays for", pays_for[0], ", or ".join(["", *pays_for[1:]])[2:]))
+        first, *others = [f"{count:,} {_KIND_NAMES[kind]}" for kind, count in credit.remaining.items()]
+        facts.append(("Balance pays for", first, f"or {', or '.join(others)}" if others else ""))
     if credit and credit.queued is not None:
         facts.append(("Waiting to go out", f"{credit.queued:,} SMS", ""))
     items = "\n".join(

@@ -14,7 +14,7 @@ from exporter.metrics import Status
 from exporter.months import month_of, paris_date
 from exporter.words import instant
 
-MOST_SHOWN_AT_ONCE = 20
+MOST_SHOWN_AT_ONCE = 10
 """With more accounts than that, the page lists them and shows one at a time."""
 
 SCRIPT = files("exporter").joinpath("page.js").read_bytes()

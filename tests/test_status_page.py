@@ -15,8 +15,11 @@ import pytest
 from exporter.advice import ADVICE
 from exporter.exposition import Exposition
 from exporter.figures import Account, Failure, MonthFigures, Poll, Query, Reason, Snapshot
+from exporter.pace import Pace
 from exporter.replies import RawReply, parse_statistics
 from exporter.secret import Secret
+from exporter.service import Service
+from exporter.settings import AccountSettings, KeySource, Settings
 from exporter.status_page import CONTENT_SECURITY_POLICY, render
 from exporter.web import Application, Pages, Reply
 from exporter.words import ago, ahead, duration, instant, month_name
@@ -347,6 +350,18 @@ def test_the_script_is_served() -> None:
     reply = get(application([]), "/-/page.js")
     assert (reply.status, reply.content_type) == (200, "text/javascript; charset=utf-8")
     assert b"Intl.DateTimeFormat" in reply.body
+
+
+def test_the_service_fills_it_in() -> None:
+    settings = Settings((AccountSettings("shop", KeySource(Secret("S3CR+T/of-shop")), monthly_budget=50),))
+    clock = FakeClock()
+    service = Service(settings, lambda: settings, Pace(5, clock, None), None, clock, "/other")
+    read = Page(get(service.application(), "/").body.decode())
+    assert "No figures yet of shop." in read.texts("p")
+    assert read.texts("h2") == ["Not ready", "shop"]
+    assert read.texts("dd") == ["50.00"]
+    assert read.all("a")[0].attributes["href"] == "./other"
+    assert "S3CR" not in read.html
 
 
 def test_the_limit_is_that_of_the_status() -> None:
