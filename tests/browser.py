@@ -83,5 +83,10 @@ class Browser:
         }
 
     def picture(self, file: Path) -> None:
-        shot = self.devtools("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+        """Take a picture of the whole page."""
+        width, height = self.run(
+            "const { scrollWidth, scrollHeight } = document.documentElement; return [scrollWidth, scrollHeight]"
+        )
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        shot = self.devtools("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"]
         file.write_bytes(base64.b64decode(shot))
