@@ -3,13 +3,15 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check test-fast lock clean
+.PHONY: demo test test-all check check-browser test-fast lock clean
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 	$(BIN)/python -m exporter --demo
 
-test: check .tools/servers  ## lint, types and all Python tests, those with real servers included (most of which only wait)
-	$(BIN)/pytest -n 4 --dist worksteal
+test: check .tools/servers  ## lint, types and all Python tests, those with real servers included (most only wait)
+	$(BIN)/pytest -n 4 --dist worksteal -m "not browser"
+
+test-all: test check-browser  ## and all that needs more programs
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey"
@@ -19,12 +21,16 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+check-browser: .venv/dev  ## the status page in a real browser; installs Debian's chromium where there is none
+	tests/bin/get-browser
+	$(BIN)/pytest -m browser
+
 lock: .venv/dev  ## write the newest versions that pyproject.toml allows into the lock files
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .browser build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	tests/bin/make-venv $(PYTHON)

@@ -23,3 +23,9 @@ def month_start(month: str) -> float:
     """Return the Unix time at which a month begins in Paris."""
     year, number = month.split("-")
     return datetime(int(year), int(number), 1, tzinfo=PARIS).timestamp()
+
+
+def next_month(month: str) -> str:
+    """Return the month after a month."""
+    year, number = map(int, month.split("-"))
+    return month_of(date(year + number // 12, number % 12 + 1, 1))

@@ -99,7 +99,11 @@ class Service:
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metric families as they are now."""
-        status = metrics.Status(
+        yield from metrics.collect(self._store.snapshot, self._status())
+        yield from PROCESS_COLLECTOR.collect()
+
+    def _status(self) -> metrics.Status:
+        return metrics.Status(
             poll_interval=self._settings.poll_interval,
             requests_per_minute=self._settings.requests_per_minute,
             requests_last_minute=self._pace.requests_last_minute(),
@@ -108,8 +112,6 @@ class Service:
             reload_success_time=self._reload_success_time,
             wall_minus_monotonic=self._clock.time() - self._clock.monotonic(),
         )
-        yield from metrics.collect(self._store.snapshot, status)
-        yield from PROCESS_COLLECTOR.collect()
 
     def missing(self) -> str:
         """Say which accounts have no figures yet, and why; nothing once all have."""
@@ -151,5 +153,12 @@ class Service:
     def _client(self, settings: Settings) -> Client:
         return Client(Transport(settings.base_url, self._clock), self._clock, settings.statistics)
 
-    def _status_page(self) -> str:
-        return status_page.render(self._store.snapshot, self._telemetry_path, self._clock.monotonic())
+    def _status_page(self, account: str | None) -> str:
+        return status_page.render(
+            self._store.snapshot,
+            self._status(),
+            self._clock.time(),
+            self._telemetry_path,
+            self.missing(),
+            account,
+        )

@@ -1,78 +1,137 @@
-"""The page at ``/`` for people: every account, what is known of it, what fails. Pure."""
+"""The page at ``/`` for people: every account, what is known of it, what fails and what helps. Pure."""
 
-from datetime import datetime
+import base64
+import hashlib
 from html import escape
+from importlib.resources import files
+from urllib.parse import quote
 
 from exporter import __version__
-from exporter.durations import format_duration
-from exporter.figures import Account, Snapshot
-from exporter.months import PARIS
+from exporter.account_section import Present, account_fails, account_section, overview_row
+from exporter.advice import RELOAD_FAILED, STATE_NOT_WRITABLE
+from exporter.figures import Snapshot
+from exporter.metrics import Status
+from exporter.months import month_of, paris_date
+from exporter.words import instant
 
-_STYLE = (
-    ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;"
-    "padding:0 1rem}table{border-collapse:collapse}th,td{text-align:left;padding:.15rem 1rem .15rem 0}"
-    "td.n{text-align:right;font-variant-numeric:tabular-nums}"
+MOST_SHOWN_AT_ONCE = 10
+"""With more accounts than that, the page lists them and shows one at a time."""
+
+SCRIPT = files("exporter").joinpath("page.js").read_bytes()
+"""Shows instants in the reader's time zone. Served at `SCRIPT_PATH`: the policy allows none inside the page."""
+SCRIPT_PATH = "/-/page.js"
+
+_STYLE = files("exporter").joinpath("page.css").read_text("utf-8")
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_ICON = (
+    "data:image/svg+xml,"
+    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Cpath fill='%232f6fb5' d='M1 9h4v6H1zM6 5h4v10H6zM11 1h4v14h-4z'/%3E%3C/svg%3E"
+)
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; script-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
-def render(snapshot: Snapshot, telemetry_path: str, monotonic: float) -> str:
-    """Return the page as HTML. `monotonic` is now, on the clock on which polls are due."""
-    accounts = "\n".join(_account(account, monotonic) for account in snapshot)
+def render(
+    snapshot: Snapshot,
+    status: Status,
+    now: float,
+    telemetry_path: str,
+    missing: str = "",
+    chosen: str | None = None,
+) -> str:
+    """Return the page as HTML.
+
+    `now` is Unix seconds, `missing` what keeps the exporter from being ready, and `chosen` the account to show
+    where there are too many to show all.
+    """
+    present = Present(now, month_of(paris_date(now)), status.wall_minus_monotonic)
+    all_shown = len(snapshot) <= MOST_SHOWN_AT_ONCE
+    sections = [
+        account_section(f"a{number}", account, present)
+        for number, account in enumerate(snapshot, 1)
+        if all_shown or account.name == chosen
+    ]
+    state = _state(snapshot)
     return f"""<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>SMS Partner exporter</title><style>{_STYLE}</style></head>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{state} · SMS Partner exporter</title>
+<link rel="icon" href="{_ICON}">
+<style>{_STYLE}</style>
+<script src=".{SCRIPT_PATH}" defer></script>
+</head>
 <body>
+<header>
 <h1>SMS Partner exporter</h1>
-<p>Version {escape(__version__)} · <a href="{escape(telemetry_path)}">Metrics</a> ·
-<a href="/-/healthy">Health</a> · <a href="/-/ready">Readiness</a></p>
-{accounts}
+<p>{state}. As of {instant(now)}; reload the page for newer figures.</p>
+</header>
+<nav aria-label="What this exporter serves">
+<ul>
+<li><a href=".{escape(telemetry_path)}">Metrics</a></li>
+<li><a href="./-/healthy">Health</a></li>
+<li><a href="./-/ready">Readiness</a></li>
+</ul>
+</nav>
+<main>
+{_own_problems(status, missing)}
+{_overview(snapshot, present, all_shown) if len(snapshot) > 1 else ""}
+{"".join(sections)}
+</main>
+<footer>
+<p>Version {escape(__version__)}. {status.requests_last_minute} of at most {status.requests_per_minute} requests to the
+API in the last minute. Opening this page sends none. Months are those of Europe/Paris.</p>
+</footer>
 </body>
 </html>
 """
 
 
-def _account(account: Account, monotonic: float) -> str:
-    rows = "\n".join(
-        f'<tr><th scope="row">{month}</th>'
-        f'<td class="n">{figures.cost:,.2f}</td><td class="n">{figures.sent:,}</td></tr>'
-        for month, figures in reversed(account.figures.months.items())
-    )
-    months = f"""<table><thead><tr><th scope="col">Month</th><th scope="col">Cost</th><th scope="col">SMS sent</th></tr>
-</thead><tbody>
-{rows}
-</tbody></table>"""
-    polls = "\n".join(f"<li>{line}</li>" for line in _polls(account, monotonic))
-    return f"""<section>
-<h2>{escape(account.name or "Account")}</h2>
-<p>{_money(account)}</p>
-<ul>
-{polls}
-</ul>
-{months if rows else "<p>No figures yet.</p>"}
+def _state(snapshot: Snapshot) -> str:
+    count = len(snapshot)
+    failing = sum(account_fails(account) for account in snapshot)
+    without = sum(not account.has_figures for account in snapshot)
+    if count == 1:
+        return "Polling fails" if failing else "No figures yet" if without else "Up to date"
+    if failing:
+        return f"{failing} of {count} accounts {'fails' if failing == 1 else 'fail'}"
+    if without:
+        return f"{without} of {count} accounts {'has' if without == 1 else 'have'} no figures yet"
+    return f"All {count} accounts are up to date"
+
+
+def _own_problems(status: Status, missing: str) -> str:
+    """Say what is wrong with the exporter itself, not with one account."""
+    problems = []
+    if not status.state_writable:
+        problems.append(STATE_NOT_WRITABLE)
+    if not status.reload_successful:
+        problems.append(RELOAD_FAILED)
+    texts = [f"<h2>{escape(title)}</h2><p>{escape(remedy)}</p>" for title, remedy in problems]
+    if missing:
+        texts.append(f"<h2>Not ready</h2><p>{escape(missing[0].upper() + missing[1:])}.</p>")
+    return "\n".join(f'<div class="problem">{text}</div>' for text in texts)
+
+
+def _overview(snapshot: Snapshot, present: Present, all_shown: bool) -> str:
+    rows = []
+    # Those that fail stand first.
+    for number, account in sorted(enumerate(snapshot, 1), key=lambda one: not account_fails(one[1])):
+        page = "" if all_shown else f"?account={quote(account.name or '')}"
+        rows.append(overview_row(f"{page}#a{number}", account, present))
+    hint = "" if all_shown else "<p>Choose an account to see its months.</p>"
+    return f"""<section aria-labelledby="accounts">
+<h2 id="accounts">Accounts</h2>
+{hint}
+<div class="scroll" role="group" aria-labelledby="accounts" tabindex="0">
+<table><thead><tr><th scope="col">Account</th><th scope="col">This month</th><th scope="col">Of budget</th>
+<th scope="col">Balance</th></tr></thead>
+<tbody>
+{"".join(rows)}
+</tbody></table>
+</div>
 </section>"""
-
-
-def _money(account: Account) -> str:
-    credit, parts = account.figures.credits, []
-    currency = escape(credit.currency or "") if credit else ""
-    if credit and credit.balance is not None:
-        parts.append(f"Balance {credit.balance:,.2f} {currency}")
-    if account.monthly_budget is not None:
-        parts.append(f"Monthly budget {account.monthly_budget:,.2f} {currency}")
-    return " · ".join(parts)
-
-
-def _polls(account: Account, monotonic: float) -> list[str]:
-    lines = []
-    for query, poll in account.polls.items():
-        fetched = account.figures.fetched.get(query)
-        last = (
-            f"figures of {datetime.fromtimestamp(fetched, PARIS):%Y-%m-%d %H:%M %Z}"
-            if fetched
-            else "no figures yet"
-        )
-        again = format_duration(max(0.0, poll.due - monotonic))
-        failure = f" — fails: {escape(poll.reason)}, {escape(poll.detail)}" if poll.reason else ""
-        lines.append(f"{escape(query.replace('_', ' '))}: {last}, next poll in {again}{failure}")
-    return lines

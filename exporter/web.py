@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import parse_qs
 
 from exporter.exposition import Exposition
+from exporter.status_page import CONTENT_SECURITY_POLICY, SCRIPT, SCRIPT_PATH
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -13,7 +15,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
+_JAVASCRIPT = "text/javascript; charset=utf-8"
 _MAX_HEADER = 1024
+_MAX_QUERY = 8192
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Pages:
     """What the application shows and does. Each is asked anew for every request."""
 
     exposition: Exposition
-    status_page: Callable[[], str]
+    status_page: Callable[[str | None], str]
+    """The page for people, given the account that the address asks for."""
     healthy: Callable[[], str]
     """Why the process cannot work any more; empty while it can."""
     ready: Callable[[], str]
@@ -47,6 +52,7 @@ class Application:
         self._pages = pages
         readable: dict[str, Callable[[Scope], Reply]] = {
             "/": self._status_page,
+            SCRIPT_PATH: lambda _: Reply(200, SCRIPT, _JAVASCRIPT),
             "/-/healthy": lambda _: _verdict("healthy", pages.healthy()),
             "/-/ready": lambda _: _verdict("ready", pages.ready()),
         }
@@ -87,9 +93,11 @@ class Application:
         encoding = (("content-encoding", "gzip"),) if compress else ()
         return Reply(200, page.body, page.content_type, (("vary", "Accept, Accept-Encoding"), *encoding))
 
-    def _status_page(self, _: Scope) -> Reply:
-        policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-        return Reply(200, self._pages.status_page().encode(), _HTML, (("content-security-policy", policy),))
+    def _status_page(self, scope: Scope) -> Reply:
+        query = scope.get("query_string", b"")[:_MAX_QUERY].decode("latin-1")
+        account = parse_qs(query).get("account", [None])[0]
+        page = self._pages.status_page(account).encode()
+        return Reply(200, page, _HTML, (("content-security-policy", CONTENT_SECURITY_POLICY),))
 
     def _reload(self, _: Scope) -> Reply:
         problem = self._pages.reload()
