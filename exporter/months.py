@@ -3,7 +3,7 @@
 A month is written ``YYYY-MM``, which sorts as it should.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -23,3 +23,27 @@ def month_start(month: str) -> float:
     """Return the Unix time at which a month begins in Paris."""
     year, number = month.split("-")
     return datetime(int(year), int(number), 1, tzinfo=PARIS).timestamp()
+
+
+def month_end(month: str) -> float:
+    """Return the Unix time of the last whole second of a month in Paris."""
+    return month_start(_after(month)) - 1
+
+
+def first_and_last_day(month: str) -> tuple[date, date]:
+    """Return the days between which a month lies, both included."""
+    first = date.fromisoformat(f"{month}-01")
+    return first, date.fromisoformat(f"{_after(month)}-01") - timedelta(days=1)
+
+
+def months_between(first: str, last: str) -> list[str]:
+    """Return the months from `first` to `last`, both included."""
+    months = []
+    while first <= last:
+        months.append(first)
+        first = _after(first)
+    return months
+
+
+def _after(month: str) -> str:
+    return month_of(date.fromisoformat(f"{month}-01") + timedelta(days=31))
