@@ -7,42 +7,36 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
 
-from exporter import __version__, config, log
+from exporter import __version__, backfill_command, config, log
+from exporter.backfill import BackfillError
 from exporter.clock import SystemClock
 from exporter.durations import format_duration
+from exporter.flags import PROGRAM, Parser, add_common_flags, state_dir
 from exporter.pace import Pace
 from exporter.server import ListenError, listen, parse_listen_address
 from exporter.service import Service
 from exporter.settings import Settings
 from exporter.state import StateDirectory
 
-PROGRAM = "smspartner-exporter"
 logger = logging.getLogger("exporter")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{PROGRAM}: {message}; see {PROGRAM} --help\n")
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    flags = _Parser(
+def parser() -> Parser:
+    """Return the parser of the command `run`."""
+    flags = Parser(
         prog=PROGRAM,
         description="Prometheus exporter for SMS Partner: what was sent and spent each month, and what is left.",
         allow_abbrev=False,
     )
     flags.add_argument(
-        "command", nargs="?", choices=["run"], default="run", help="poll and serve (the default)"
-    )
-    flags.add_argument(
-        "--config.file", dest="config_file", type=Path, metavar="FILE", help="configuration (YAML)"
+        "command",
+        nargs="?",
+        type=_command,
+        default="run",
+        metavar="run",
+        help=f"poll and serve (the default); for past months, see {PROGRAM} backfill --help",
     )
     flags.add_argument(
         "--config.check", dest="config_check", action="store_true", help="check the configuration and exit"
@@ -63,65 +57,39 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
     )
-    flags.add_argument(
-        "--state.dir",
-        dest="state_dir",
-        type=Path,
-        metavar="DIR",
-        help="where figures and pace outlive the process (default: $STATE_DIRECTORY, else the user's state directory)",
-    )
-    flags.add_argument(
-        "--demo",
-        action="store_true",
-        help="poll a simulated SMS Partner API: needs no key and no configuration",
-    )
-    flags.add_argument(
-        "--log.level", dest="log_level", choices=log.LEVELS, default="info", help="(default: info)"
-    )
-    flags.add_argument(
-        "--log.format", dest="log_format", choices=log.FORMATS, default="logfmt", help="(default: logfmt)"
-    )
+    add_common_flags(flags)
     flags.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Return its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    is_backfill = words[:1] == ["backfill"]
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    flags, unknown = parser().parse_known_args(argv)
-    if unknown:
-        # Only the name: a value may be the key.
-        parser().error(f"unknown flag or argument {unknown[0].partition('=')[0]}")
+        signal.signal(number, lambda *_: sys.exit(1 if is_backfill else 0))
+    clock = SystemClock()
+    flags = backfill_command.parse(words[1:], clock.time()) if is_backfill else parser().parse(words)
     log.configure(flags.log_level, flags.log_format)
     try:
         with _simulated_api(flags.demo) as demo_url:
-            if flags.config_check:
-                print(_describe(config.load(flags.config_file, os.environ, demo_url)))
-                return 0
-            return _run(flags, demo_url)
-    except (config.ConfigError, ListenError) as error:
+            return (_backfill if is_backfill else _run)(flags, demo_url, clock)
+    except (config.ConfigError, ListenError, BackfillError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
 
 
-def _run(flags: argparse.Namespace, demo_url: str | None) -> int:
+def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
     def read_settings() -> Settings:
         return config.load(flags.config_file, os.environ, demo_url)
 
     settings = read_settings()
+    if flags.config_check:
+        print(_describe(settings))
+        return 0
     host, port = flags.listen_address
     with listen(host, port) as listening:
-        clock = SystemClock()
-        directory = (
-            None
-            if demo_url and not flags.state_dir
-            else StateDirectory(_state_dir(flags.state_dir, os.environ))
-        )
-        # Nobody but this process can have asked the simulated API: it was born with it.
-        pace = Pace(
-            settings.requests_per_minute, clock, None if demo_url else directory, past_is_empty=bool(demo_url)
-        )
+        pace, directory = _pace_and_directory(flags, settings, demo_url, clock)
         service = Service(settings, read_settings, pace, directory, clock, flags.telemetry_path)
         logger.info(
             "listening",
@@ -137,6 +105,24 @@ def _run(flags: argparse.Namespace, demo_url: str | None) -> int:
         return asyncio.run(service.run(listening))
 
 
+def _backfill(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
+    settings = config.load(flags.config_file, os.environ, demo_url)
+    pace, directory = _pace_and_directory(flags, settings, demo_url, clock)
+    # A simulated API is another one with each start: what was kept of it could not be used again.
+    return backfill_command.run(flags, settings, pace, None if demo_url else directory, clock)
+
+
+def _pace_and_directory(
+    flags: argparse.Namespace, settings: Settings, demo_url: str | None, clock: SystemClock
+) -> tuple[Pace, StateDirectory | None]:
+    if demo_url:
+        # Nobody but this process can have asked the simulated API: it was born with it.
+        pace = Pace(settings.requests_per_minute, clock, past_is_empty=True)
+        return pace, StateDirectory(flags.state_dir) if flags.state_dir else None
+    directory = StateDirectory(state_dir(flags.state_dir, os.environ))
+    return Pace(settings.requests_per_minute, clock, directory), directory
+
+
 @contextlib.contextmanager
 def _simulated_api(wanted: bool) -> Iterator[str | None]:
     """Serve the simulated API on loopback for as long as it is needed; give its base URL."""
@@ -149,21 +135,18 @@ def _simulated_api(wanted: bool) -> Iterator[str | None]:
         yield server.base_url
 
 
-def _state_dir(flag: Path | None, environment: Mapping[str, str]) -> Path:
-    if flag:
-        return flag
-    if given := environment.get("STATE_DIRECTORY"):
-        return Path(given.partition(":")[0])
-    home = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(home) / PROGRAM
-
-
 def _describe(settings: Settings) -> str:
     accounts, queries = len(settings.accounts), len(settings.queries)
     return (
         f"configuration is fine: {accounts} account{'s' * (accounts != 1)}, {accounts * queries} requests every "
         f"{format_duration(settings.poll_interval)}, at most {settings.requests_per_minute} a minute"
     )
+
+
+def _command(text: str) -> str:
+    if text != "run":
+        raise argparse.ArgumentTypeError("nothing else is expected here; backfill goes before all flags")
+    return text
 
 
 def _listen_address(text: str) -> tuple[str, int]:
