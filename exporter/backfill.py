@@ -149,7 +149,7 @@ class Backfill:
     def _obtain(self, account: AccountSettings, month: str) -> None:
         """Ask for a month until there is an answer."""
         poll = Poll(due=self._clock.monotonic())
-        while not poll.succeeded:
+        while True:
             deadline = self._permission(poll.due)
             key, asked = account.key.read(), self._clock.time()
             try:
