@@ -497,7 +497,9 @@ def test_a_signal_ends_it_whatever_is_in_flight(command: Command, number: int) -
     assert output.read_text() == "before"
     assert sorted(path.name for path in command.directory.iterdir()) == ["other.om", "out.om", "state"]
     command.simulator.order(misbehave="ok")
+    before = command.clock.monotonic()
     assert command.run("--from=2024-01", "--to=2024-03", f"--output={output}") == 0
+    assert command.clock.monotonic() - before == pytest.approx(2 * PACE), "the pace was not released"
     assert len(series_of(output.read_bytes())) == 9
     assert [request.status for request in command.simulator.requests] == [200, None, 200, 200]
 
