@@ -126,7 +126,7 @@ def _write(path: Path | None, text: bytes) -> None:
                 output.write(text)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
-        raise BackfillError(f"--output: {reason}") from None
+        raise BackfillError(f"{path or 'standard output'}: {reason}") from None
 
 
 def _parser() -> Parser:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pty
 import random
 import shutil
 import signal
@@ -19,7 +20,7 @@ import pytest
 import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter import backfill_command, metrics
+from exporter import backfill_command, cli, metrics
 from exporter.api import Client
 from exporter.backfill import Backfill, BackfillError, choose_months, latest_complete_month
 from exporter.durations import format_duration
@@ -556,6 +557,21 @@ def test_wrong_usage_is_one_line(words: str, problem: str, capsys: pytest.Captur
     assert capsys.readouterr().err == expected
 
 
+@pytest.mark.parametrize(
+    "words", ["--demo run --log.level=debug", "run --demo --log.level=debug", "--demo --log.level=debug"]
+)
+def test_flags_of_run_go_before_and_after_it(words: str) -> None:
+    flags = cli.parser().parse(words.split())
+    assert (flags.command, flags.demo, flags.log_level) == ("run", True, "debug")
+
+
+def test_backfill_goes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.parser().parse(["--demo", "backfill"])
+    assert ended.value.code == 2
+    assert "backfill goes before all flags" in capsys.readouterr().err
+
+
 # --- the bar
 
 
@@ -620,6 +636,20 @@ def test_interrupted_and_resumed_it_asks_for_each_month_once(started: Started, t
     assert min(later - earlier for earlier, later in pairwise(arrivals)) >= PACE
     written = [*first.lines, *again.lines, *(file.read_text() for file in (tmp_path / "state").iterdir())]
     assert not any("S3CR" in text for text in written)
+
+
+@pytest.mark.journey
+def test_a_demo_on_a_terminal() -> None:
+    month = latest_complete_month(time.time())
+    terminal, stderr = pty.openpty()
+    command = (sys.executable, "-m", "exporter", "backfill", "--demo", f"--from={month}")
+    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, check=True, timeout=60)
+    os.close(stderr)
+    shown = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert f"\r\x1b[K[{'.' * 30}] 0/1 months, about 0s left" in shown
+    assert "month fetched" not in shown
+    assert {dict(labels)["month"] for _, labels in series_of(ended.stdout)} == {month}
 
 
 @pytest.mark.journey
