@@ -518,7 +518,7 @@ def test_output_that_cannot_be_written_loses_nothing(command: Command) -> None:
     with pytest.raises(BackfillError) as failed:
         command.run(*words, f"--output={output}")
     assert str(failed.value).startswith(
-        "--output: no such file or directory; 2 of 2 months are fetched and kept"
+        f"{output}: no such file or directory; 2 of 2 months are fetched and kept"
     )
     asked = len(command.simulator.requests)
     assert command.run(*words, f"--output={command.directory / 'out'}") == 0
