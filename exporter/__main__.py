@@ -7,8 +7,9 @@ import sys
 
 def main() -> int:
     """Run the command; told to end while its modules are still loading, end at once."""
+    status = 1 if sys.argv[1:2] == ["backfill"] else 0
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(0))
+        signal.signal(number, lambda *_: os._exit(status))
     from exporter.cli import main as run  # noqa: PLC0415
 
     return run()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from exporter.clock import Clock
 from exporter.figures import Figures, MonthFigures, Query
-from exporter.months import month_of, paris_date
+from exporter.months import first_and_last_day, month_of, paris_date
 from exporter.replies import RawReply, parse_credits, parse_statistics
 from exporter.secret import Secret
 from exporter.settings import DateRange, Interval
@@ -48,8 +48,12 @@ class Client:
                 credit = parse_credits(self._get(CREDITS_PATH, key, {}, deadline))
                 return figures.with_credits(credit, self.clock.time())
 
+    def fetch_month(self, month: str, key: Secret, deadline: float) -> MonthFigures | None:
+        """Return the figures of one whole month, ``YYYY-MM``; None where the API has none. Raises Failure."""
+        return self._custom(key, *first_and_last_day(month), deadline).get(month)
+
     def cut_off(self) -> None:
-        """End a running `fetch` at once, from another thread."""
+        """End a running `fetch` or `fetch_month` at once, from another thread."""
         self.transport.cut_off()
 
     def _history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:

@@ -10,7 +10,8 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
-from exporter import __version__, config, log
+from exporter import __version__, backfill_command, config, log
+from exporter.backfill import BackfillError
 from exporter.clock import SystemClock
 from exporter.durations import format_duration
 from exporter.flags import PROGRAM, Parser, add_common_flags, state_dir
@@ -24,7 +25,7 @@ logger = logging.getLogger("exporter")
 
 
 def parser() -> Parser:
-    """Return the parser of the command line."""
+    """Return the parser of the command `run`."""
     flags = Parser(
         prog=PROGRAM,
         description="Prometheus exporter for SMS Partner: what was sent and spent each month, and what is left.",
@@ -35,7 +36,7 @@ def parser() -> Parser:
         nargs="?",
         default="run",
         metavar="run",
-        help="poll and serve (the default)",
+        help=f"poll and serve (the default); for past months, see {PROGRAM} backfill --help",
     )
     flags.add_argument(
         "--config.check", dest="config_check", action="store_true", help="check the configuration and exit"
@@ -63,40 +64,41 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Return its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    is_backfill = words[:1] == ["backfill"]
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    flags = parser().parse(argv)
-    if flags.command != "run":
-        parser().error("unexpected argument: the command is run, and need not be given")
+        signal.signal(number, lambda *_: sys.exit(1 if is_backfill else 0))
+    clock = SystemClock()
+    flags = backfill_command.parse(words[1:], clock.time()) if is_backfill else _parse_run(words)
     log.configure(flags.log_level, flags.log_format)
     try:
         with _simulated_api(flags.demo) as demo_url:
-            if flags.config_check:
-                print(_describe(config.load(flags.config_file, os.environ, demo_url)))
-                return 0
-            return _run(flags, demo_url)
-    except (config.ConfigError, ListenError) as error:
+            return (_backfill if is_backfill else _run)(flags, demo_url, clock)
+    except (config.ConfigError, ListenError, BackfillError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
 
 
-def _run(flags: argparse.Namespace, demo_url: str | None) -> int:
+def _parse_run(words: Sequence[str]) -> argparse.Namespace:
+    flags = parser().parse(words)
+    if flags.command == "backfill":
+        parser().error("unexpected argument: backfill goes before all flags")
+    if flags.command != "run":
+        parser().error("unexpected argument: the command is run, and need not be given")
+    return flags
+
+
+def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
     def read_settings() -> Settings:
         return config.load(flags.config_file, os.environ, demo_url)
 
     settings = read_settings()
+    if flags.config_check:
+        print(_describe(settings))
+        return 0
     host, port = flags.listen_address
     with listen(host, port) as listening:
-        clock = SystemClock()
-        directory = (
-            None
-            if demo_url and not flags.state_dir
-            else StateDirectory(state_dir(flags.state_dir, os.environ))
-        )
-        # Nobody but this process can have asked the simulated API: it was born with it.
-        pace = Pace(
-            settings.requests_per_minute, clock, None if demo_url else directory, past_is_empty=bool(demo_url)
-        )
+        pace, directory = _pace_and_directory(flags, settings, demo_url, clock)
         service = Service(settings, read_settings, pace, directory, clock, flags.telemetry_path)
         logger.info(
             "listening",
@@ -110,6 +112,24 @@ def _run(flags: argparse.Namespace, demo_url: str | None) -> int:
             },
         )
         return asyncio.run(service.run(listening))
+
+
+def _backfill(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
+    settings = config.load(flags.config_file, os.environ, demo_url)
+    pace, directory = _pace_and_directory(flags, settings, demo_url, clock)
+    # A simulated API is another one with each start: what was kept of it could not be used again.
+    return backfill_command.run(flags, settings, pace, None if demo_url else directory, clock)
+
+
+def _pace_and_directory(
+    flags: argparse.Namespace, settings: Settings, demo_url: str | None, clock: SystemClock
+) -> tuple[Pace, StateDirectory | None]:
+    if demo_url:
+        # Nobody but this process can have asked the simulated API: it was born with it.
+        pace = Pace(settings.requests_per_minute, clock, past_is_empty=True)
+        return pace, StateDirectory(flags.state_dir) if flags.state_dir else None
+    directory = StateDirectory(state_dir(flags.state_dir, os.environ))
+    return Pace(settings.requests_per_minute, clock, directory), directory
 
 
 @contextlib.contextmanager

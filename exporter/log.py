@@ -11,7 +11,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TextIO
+from typing import Protocol
 
 from exporter.secret import redact
 
@@ -19,6 +19,16 @@ FORMATS = ("logfmt", "json")
 LEVELS = ("debug", "info", "warning", "error")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _BARE = re.compile(r"[^\s\"=\\]+\Z")
+
+
+class Stream(Protocol):
+    """Where log lines go."""
+
+    def write(self, text: str, /) -> object:
+        """Write a line, its end included."""
+
+    def flush(self) -> object:
+        """Write what is not yet written."""
 
 
 class Formatter(logging.Formatter):
@@ -70,7 +80,7 @@ def where_raised(error: BaseException) -> str:
     return f"{type(error).__name__} at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}"
 
 
-def configure(level: str, style: str, stream: TextIO = sys.stderr) -> None:
+def configure(level: str, style: str, stream: Stream = sys.stderr) -> None:
     """Send every log line of the process, and what nobody caught, to `stream`."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Formatter(style))

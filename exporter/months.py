@@ -3,7 +3,7 @@
 A month is written ``YYYY-MM``, which sorts as it should.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -29,3 +29,23 @@ def next_month(month: str) -> str:
     """Return the month after a month."""
     year, number = map(int, month.split("-"))
     return month_of(date(year + number // 12, number % 12 + 1, 1))
+
+
+def month_end(month: str) -> float:
+    """Return the Unix time of the last whole second of a month in Paris."""
+    return month_start(next_month(month)) - 1
+
+
+def first_and_last_day(month: str) -> tuple[date, date]:
+    """Return the days between which a month lies, both included."""
+    first = date.fromisoformat(f"{month}-01")
+    return first, date.fromisoformat(f"{next_month(month)}-01") - timedelta(days=1)
+
+
+def months_between(first: str, last: str) -> list[str]:
+    """Return the months from `first` to `last`, both included."""
+    months = []
+    while first <= last:
+        months.append(first)
+        first = next_month(first)
+    return months

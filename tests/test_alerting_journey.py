@@ -108,7 +108,7 @@ def test_who_answers_for_an_account_is_told_in_time(started: Started, tmp_path: 
         alertmanager = start_alertmanager(started, tmp_path, inbox)
         prometheus = start_prometheus(started, tmp_path, exporter, alertmanager)
         newest = eventually(lambda: query(prometheus, "smspartner:cost_monthly:newest"), within=60)
-        month = newest[0]["metric"]["month"]  # type: ignore[index]
+        month = newest[0].labels["month"]
         assert not query(prometheus, 'ALERTS{alertname="SmsPartnerBudgetExceeded"}')
 
         order(simulator, send=1_000_000)
