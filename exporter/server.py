@@ -35,14 +35,14 @@ def parse_listen_address(text: str) -> tuple[str, int]:
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; an empty host is every address of the machine. Raises ListenError."""
     try:
+        host.encode("idna")  # where it fails in create_server, a socket stays open
         if not host and socket.has_dualstack_ipv6():
             with contextlib.suppress(OSError):  # no IPv6 here after all: what follows says what is wrong
                 return _listen("::", port, socket.AF_INET6, dualstack=True)
         return _listen(host, port, socket.AF_INET6 if ":" in host else socket.AF_INET, dualstack=False)
-    except OSError as error:
-        reason = (
-            "no such host" if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0).lower()
-        )
+    except (OSError, UnicodeError) as error:
+        number = getattr(error, "errno", None) or -1
+        reason = os.strerror(number).lower() if number > 0 else "no such host"  # below 0 it is the resolver's
         raise ListenError(
             f"cannot listen on {host}:{port}: {reason}; choose another with --web.listen-address"
         ) from None
