@@ -74,7 +74,7 @@ class Store:
                 document = _parse(file.read(_MAX_BYTES))
         except FileNotFoundError:
             return Figures()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             logger.warning(
                 "kept figures cannot be used: starting without", extra={"file": path, "reason": reason}
