@@ -116,7 +116,7 @@ def test_it_ends_at_once_whatever_hangs(serving: Serving) -> None:
     half.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
     done.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
     assert done.recv(1000).startswith(b"HTTP/1.1 200 ")
-    assert serving.end() < 1.8
+    assert serving.end() < 5
     for connection in (silent, half, done):
         connection.close()
     with pytest.raises(ConnectionRefusedError):
