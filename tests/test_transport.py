@@ -37,6 +37,9 @@ PEM = Path(__file__).parent / "data" / "throw-away.pem"
 BASE = "http://api.example/v1"
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
+TCP_CLOSE, TCP_CLOSE_WAIT = 7, 8
+"""What the kernel calls a connection that was reset, and one that the peer closed."""
+
 Behaviour = Callable[[socket.socket], object]
 
 
@@ -645,6 +648,38 @@ def test_a_transport_goes_on_after_it_was_cut_off(peer: MakePeer) -> None:
     for _ in range(2):
         assert transport.get("/me", {}, clock.monotonic() + 10).body == b"{}"
         transport.cut_off()
+
+
+def tcp_state(connection: socket.socket) -> int:
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
+def test_a_request_that_was_given_up_cannot_arrive_later(bare_peer: MakePeer) -> None:
+    over = threading.Event()
+    server = bare_peer(lambda _: over.wait())
+    try:
+        assert failing(server.url, within=0.3).reason is Reason.TIMEOUT
+        (connection,) = server.connections
+        eventually(lambda: tcp_state(connection) == TCP_CLOSE)
+    finally:
+        over.set()
+
+
+def test_an_exchange_that_succeeded_ends_in_good_order(peer: MakePeer) -> None:
+    def answer_and_stay(connection: socket.socket) -> None:
+        connection.sendall(REPLY)
+        over.wait()
+
+    over = threading.Event()
+    server = peer(answer_and_stay)
+    try:
+        for _ in range(5):
+            assert get(server.url).body == b"{}"
+        eventually(
+            lambda: [tcp_state(connection) for connection in server.connections] == [TCP_CLOSE_WAIT] * 5
+        )
+    finally:
+        over.set()
 
 
 @pytest.mark.parametrize("late", [0.0, -1.0, -1e9])
