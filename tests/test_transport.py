@@ -552,8 +552,10 @@ def secured(server: Peer, host: str = "127.0.0.1") -> str:
     return f"https://{host}:{server.port}"
 
 
-def test_a_reply_over_tls(bare_peer: MakePeer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(PEM))
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_reply_over_tls(bare_peer: MakePeer, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(PEM))
     server = bare_peer(over_tls(read_then(send(REPLY))))
     assert get(secured(server)) == RawReply(200, b"{}")
 
@@ -565,7 +567,8 @@ def test_the_deadline_holds_over_tls(bare_peer: MakePeer, monkeypatch: pytest.Mo
 
 
 def test_a_certificate_nobody_signed(bare_peer: MakePeer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(variable, raising=False)
     failure = failing(secured(bare_peer(over_tls(hang))))
     assert failure.reason is Reason.UNREACHABLE
     assert failure.detail.startswith("TLS: the certificate is not trusted: self-signed certificate")
