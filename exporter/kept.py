@@ -61,7 +61,7 @@ class KeptFigures(Generic[_T]):
             figures = msgspec.json.decode(document.figures, type=self._kind)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             logger.warning(
                 "kept figures cannot be used: starting without", extra={"file": path, "reason": reason}

@@ -29,6 +29,7 @@ _REASON_OF_CODE = {
 _REASON_OF_STATUS = {401: Reason.KEY_REJECTED, 403: Reason.ACCESS_DENIED, 429: Reason.RATE_LIMITED}
 _MAX_MESSAGE = 120
 _MAX_DIGITS = 30
+_EXACT = 1 << 53  # from here on, a float is not every whole number
 _EXPECTED = {
     "success": "true or false",
     "code": "a number",
@@ -233,7 +234,7 @@ def _decimal(text: str) -> int | float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError("a number is out of range")
-    return int(number) if number.is_integer() else number
+    return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
 def _integer(text: str) -> int:

@@ -203,8 +203,8 @@ class Transport:
         try:
             reply = self._exchange_once(path, parameters, timeout)
             exchange.check()  # a body without a length looks complete where it was cut off
-            outcome.set_result(reply)
             exchange.close()
+            outcome.set_result(reply)
         except Failure as failure:
             outcome.set_exception(failure)
         except Exception as error:  # whatever it is, its text may hold the key

@@ -567,7 +567,7 @@ def test_flags_of_run_go_before_and_after_it(words: str) -> None:
 
 def test_backfill_goes_first(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.parser().parse(["--demo", "backfill"])
+        cli.main(["--demo", "backfill"])
     assert ended.value.code == 2
     assert "backfill goes before all flags" in capsys.readouterr().err
 

@@ -251,6 +251,7 @@ HOSTILE = {
     "success as a number": (b'{"success": 1, "datas": []}', "success: expected true or false"),
     "code as text": (b'{"success": true, "code": "fine", "datas": []}', "code: expected a number"),
     "code as a list": (b'{"success": true, "code": [], "datas": []}', "code: expected a number"),
+    "code out of range": (b'{"success": true, "code": 1e+244, "datas": []}', "code: expected a number"),
     "code true": (b'{"success": true, "code": true, "datas": []}', "code: expected a number"),
     "datas missing": (b'{"success": true}', "datas: is missing"),
     "datas null": (b'{"success": true, "datas": null}', "datas: expected a list of periods"),
