@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _POLLER_ENDS_WITHIN = 0.5
 _NAMES_SHOWN = 5
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Service:
@@ -70,22 +71,21 @@ class Service:
         """Poll and serve until a signal says to end. Return the exit status."""
         server = Server(self.application())
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.end)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
-        polling = threading.Thread(
-            target=self._poll,
-            args=(lambda: loop.call_soon_threadsafe(server.end),),
-            name="poller",
-            daemon=True,
-        )
+
+        def end() -> None:
+            loop.call_soon_threadsafe(server.end)
+
+        # Not the loop's own handlers: removing those leaves a moment in which a second signal kills.
+        for number in _ENDING:
+            signal.signal(number, lambda *_: end())
+        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self.reload))
+        polling = threading.Thread(target=self._poll, args=(end,), name="poller", daemon=True)
         polling.start()
         await server.serve(sockets=[listening])
+        for number in (*_ENDING, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         self._poller.stop()
         polling.join(_POLLER_ENDS_WITHIN)
-        for number in (signal.SIGTERM, signal.SIGINT):  # a second one must not disturb the ending
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
         logger.info("stopped")
         return 1 if self._poller_failed else 0
 
