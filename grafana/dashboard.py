@@ -21,7 +21,10 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 GRAFANA, SCHEMA = "10.4.0", 39
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 CURRENCIES = {"EUR": "€", "USD": "$", "GBP": "£", "CHF": "CHF"}
-"""Signs by ISO 4217 code. Amounts in any other currency are shown without a sign."""
+"""Signs by ISO 4217 code. Amounts in any other currency are shown without a sign.
+
+They are plain suffixes: `currencyEUR` shortens 1,234.56 to 1.23K, and Grafana 10 knows no `currency:financial`.
+"""
 
 Panel = TypeVar("Panel", stat.Panel, barchart.Panel, timeseries.Panel)
 
@@ -32,7 +35,7 @@ def query(promql: str, name: str = "") -> prometheus.Dataquery:
 
 
 def colours(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
-    """Return thresholds: from each value on, a colour."""
+    """Return thresholds: from each value on, a colour. The first one, without a value, is that of missing figures."""
     return dashboard.ThresholdsConfig().steps([models.Threshold(value, colour) for value, colour in steps])
 
 
@@ -67,7 +70,9 @@ def number(
     """Return a panel with one large number, or several with their names. It has no colour until given one."""
     shown = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
     panel = titled(stat.Panel(), title, text, no_value, width, height).reduce_options(shown)
-    panel.graph_mode(commons.BigValueGraphMode.NONE).color_mode(commons.BigValueColorMode.VALUE)
+    panel.graph_mode(commons.BigValueGraphMode.NONE).color_mode(commons.BigValueColorMode.VALUE).wide_layout(
+        False
+    )
     panel.thresholds(colours((None, "text")))
     for ref_id, target in zip("AB", targets, strict=False):
         panel.with_target(target.ref_id(ref_id))
@@ -97,18 +102,20 @@ def bars(title: str, text: str, promql: str, row_field: str) -> barchart.Panel:
     )
     panel.thresholds(colours((None, "text")))
     panel.override_by_regexp(f"/^{queries.FULL}/", [fixed("blue")])
-    panel.override_by_regexp(f"/^{queries.SO_FAR}/", [fixed("orange")])
+    panel.override_by_regexp(f"/^{queries.SO_FAR}/", [fixed("purple")])
     return panel.legend(legend()).tooltip(tooltip())
 
 
 def lines(
-    title: str, text: str, no_value: str, limit: str, *targets: prometheus.Dataquery
+    title: str, text: str, no_value: str, width: int, limit: str, *targets: prometheus.Dataquery
 ) -> timeseries.Panel:
     """Return lines over time, `limit` naming the dashed one."""
-    panel = titled(timeseries.Panel(), title, text, no_value, 6, 5).min(0).legend(legend("lastNotNull"))
+    panel = titled(timeseries.Panel(), title, text, no_value, width, 5).min(0).legend(legend("lastNotNull"))
     for ref_id, target in zip("AB", targets, strict=True):
         panel.with_target(target.range().ref_id(ref_id))
     panel.thresholds(colours((None, "text"))).tooltip(tooltip()).show_points(commons.VisibilityMode.NEVER)
+    for name, colour in (("statistics", "blue"), ("credits", "purple"), ("requests", "blue")):
+        panel.override_by_name(name, [fixed(colour)])
     dashes = {"fill": "dash", "dash": [6, 6]}
     return panel.override_by_name(limit, [property_of("custom.lineStyle", dashes), fixed("text")])
 
@@ -126,7 +133,7 @@ def tooltip() -> common.VizTooltipOptions:
 
 def money() -> list[Any]:
     """Return what the dashboard is for, in the order in which it is read."""
-    budget_colours = colours((None, "green"), (0.9, "orange"), (1, "red"))
+    budget_colours = colours((None, "text"), (0, "green"), (0.9, "orange"), (1, "red"))
     return [
         in_currency(
             number(
@@ -143,7 +150,7 @@ def money() -> list[Any]:
         ),
         in_currency(
             number(
-                "This month in the end",
+                "Forecast for this month",
                 "What the month will cost if it goes on as it did so far. Shown once 5 % of the month have passed, "
                 "a day and a half: before that, it would be guesswork.",
                 "From the 2nd day of the month",
@@ -159,11 +166,11 @@ def money() -> list[Any]:
             "How much of the monthly budget is used, and will be in the end if the month goes on as it did so far. "
             "Of several accounts, the one that is nearest to its budget, or furthest over it. Orange from 90 %, red "
             "from 100 %.",
-            "No budget is set",
+            "No budget set",
             6,
             4,
             query(queries.BUDGET_USED, "{{account}} used"),
-            query(queries.BUDGET_FORECAST, "{{account}} in the end"),
+            query(queries.BUDGET_FORECAST, "{{account}} forecast"),
         )
         .unit("percentunit")
         .decimals(0)
@@ -191,7 +198,7 @@ def money() -> list[Any]:
             2,
         ),
         number(
-            "Lasts for",
+            "Balance lasts",
             "How long the balance lasts if spending goes on as in the months that began in the last 62 days. Of "
             "several accounts, the three that run out first. Orange below 14 days, red below 7.",
             "Too little spent to tell",
@@ -201,7 +208,7 @@ def money() -> list[Any]:
         )
         .unit("suffix:days")
         .decimals(0)
-        .thresholds(colours((None, "red"), (7, "orange"), (14, "green"))),
+        .thresholds(colours((None, "text"), (0, "red"), (7, "orange"), (14, "green"))),
         in_currency(
             number(
                 "Cost per SMS",
@@ -216,14 +223,16 @@ def money() -> list[Any]:
         ),
         number(
             "Cost per SMS, against last month",
-            "Change of the cost per SMS from the previous month to the running one.",
+            "Change of the cost per SMS from the previous month to the running one. Green where it fell, orange where "
+            "it rose by 5 % or more.",
             "Needs SMS in both months",
             6,
             3,
             query(queries.COST_PER_SMS_CHANGE, "{{currency}}"),
         )
         .unit("percentunit")
-        .decimals(1),
+        .decimals(1)
+        .thresholds(colours((None, "text"), (-1, "green"), (-0.005, "text"), (0.05, "orange"))),
         in_currency(
             bars(
                 "Cost per month",
@@ -233,9 +242,7 @@ def money() -> list[Any]:
                 "bar",
             ),
             "/ CODE$/",
-        ).override_by_regexp(
-            f"/^{queries.TO_COME}/", [fixed("orange"), property_of("custom.fillOpacity", 20)]
-        ),
+        ).override_by_regexp(f"/^{queries.TO_COME}/", [fixed("text"), property_of("custom.fillOpacity", 15)]),
         bars(
             "SMS per month",
             "Months of Europe/Paris, the running one so far. A longer time range brings up older months that "
@@ -259,20 +266,24 @@ def health() -> list[Any]:
             query(queries.FAILING, "{{account}} {{endpoint}} {{reason}}"),
         )
         .text_mode(commons.BigValueTextMode.NAME)
-        .thresholds(colours((None, "green"), (1, "red"))),
+        .thresholds(colours((None, "text"), (0, "green"), (1, "red"))),
         lines(
             "Age of the figures",
             "Time since the figures were fetched; of several accounts, the oldest. While all is well, it stays below "
             "the poll interval (dashed).",
             "Nothing fetched yet",
-            "poll interval",
+            8,
+            "interval",
             query(queries.AGE, "{{endpoint}}"),
-            query(queries.POLL_INTERVAL, "poll interval"),
-        ).unit("s"),
+            query(queries.POLL_INTERVAL, "interval"),
+        )
+        .unit("s")
+        .decimals(0),
         lines(
             "Requests in the last minute",
             "Requests the exporter sent to the API in the last 60 seconds, and the most it would send.",
             "The exporter does not answer",
+            5,
             "limit",
             query(queries.REQUESTS, "requests"),
             query(queries.REQUESTS_LIMIT, "limit"),
@@ -281,7 +292,7 @@ def health() -> list[Any]:
             "API time",
             "How long the API took to answer, on average over the time range, failures included.",
             "No request in this time range",
-            6,
+            5,
             5,
             query(queries.API_TIME, "{{endpoint}}"),
         ).unit("s"),

@@ -80,7 +80,7 @@ _BAR_NAME = f"""(
     {_CURRENCY} and on () (count(group by (currency) ({_BALANCE})) > 1),
     "bar", " $1", "currency", "(.+)"
   )
-  or {_CURRENCY}
+  or on (account) {_CURRENCY}
 )"""
 FULL, SO_FAR, TO_COME = "Full month", "So far", "To come"
 """The parts that bars are made of. Their alphabetical order is the one in which they are stacked."""
