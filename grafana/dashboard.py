@@ -73,6 +73,7 @@ def number(
     panel.graph_mode(commons.BigValueGraphMode.NONE).color_mode(commons.BigValueColorMode.VALUE).wide_layout(
         False
     )
+    panel.text(common.VizTextDisplayOptions().title_size(12))
     panel.thresholds(colours((None, "text")))
     for ref_id, target in zip("AB", targets, strict=False):
         panel.with_target(target.ref_id(ref_id))
@@ -140,7 +141,7 @@ def money() -> list[Any]:
                 "This month so far",
                 "Cost of the SMS sent in the running month (Europe/Paris). Several accounts are added up, each "
                 "currency by itself.",
-                "Nothing known of this month yet",
+                "No figures of this month yet",
                 6,
                 4,
                 query(queries.COST_SO_FAR, "{{currency}}"),
@@ -153,7 +154,7 @@ def money() -> list[Any]:
                 "Forecast for this month",
                 "What the month will cost if it goes on as it did so far. Shown once 5 % of the month have passed, "
                 "a day and a half: before that, it would be guesswork.",
-                "From the 2nd day of the month",
+                "Too early to tell",
                 6,
                 4,
                 query(queries.FORECAST, "{{currency}}"),
@@ -166,7 +167,7 @@ def money() -> list[Any]:
             "How much of the monthly budget is used, and will be in the end if the month goes on as it did so far. "
             "Of several accounts, the one that is nearest to its budget, or furthest over it. Orange from 90 %, red "
             "from 100 %.",
-            "No budget set",
+            "No budget set, or no figures yet",
             6,
             4,
             query(queries.BUDGET_USED, "{{account}} used"),
@@ -178,7 +179,7 @@ def money() -> list[Any]:
         number(
             "SMS sent this month",
             "SMS sent in the running month (Europe/Paris), all chosen accounts together.",
-            "Nothing known of this month yet",
+            "No figures of this month yet",
             6,
             4,
             query(queries.SENT_SO_FAR, "SMS"),
@@ -201,7 +202,7 @@ def money() -> list[Any]:
             "Balance lasts",
             "How long the balance lasts if spending goes on as in the months that began in the last 62 days. Of "
             "several accounts, the three that run out first. Orange below 14 days, red below 7.",
-            "Too little spent to tell",
+            "Too little known to tell",
             6,
             3,
             query(queries.RUNWAY_DAYS, "{{account}}"),
@@ -213,7 +214,7 @@ def money() -> list[Any]:
             number(
                 "Cost per SMS",
                 "Cost of the running month divided by the SMS sent in it.",
-                "No SMS this month yet",
+                "No SMS known this month",
                 6,
                 3,
                 query(queries.COST_PER_SMS, "{{currency}}"),
