@@ -3,13 +3,19 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check test-fast lock clean
+.PHONY: demo test test-all check check-dashboard test-fast dashboard lock clean
+DASHBOARD := grafana/dashboards/smspartner.json
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 	$(BIN)/python -m exporter --demo
 
 test: check .tools/servers  ## lint, types and all Python tests, those with real servers included
 	$(BIN)/pytest
+
+test-all: test check-dashboard  ## what `make test` does, and what needs more than Python
+
+check-dashboard: .venv/dev .tools/servers  ## the dashboard in the packages that Grafana publishes; needs Node
+	grafana/checks/run
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey"
@@ -19,12 +25,16 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+dashboard: .venv/dev  ## write the Grafana dashboard anew
+	$(BIN)/python grafana/dashboard.py > $(DASHBOARD).new
+	mv $(DASHBOARD).new $(DASHBOARD)
+
 lock: .venv/dev  ## write the newest versions that pyproject.toml allows into the lock files
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools grafana/checks/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	tests/bin/make-venv $(PYTHON)

@@ -4,18 +4,12 @@ import json
 from typing import Any, TypeVar
 
 import queries
-from grafana_foundation_sdk.builders import (
-    barchart,
-    common,
-    dashboard,
-    prometheus,
-    stat,
-    timeseries,
-)
+from grafana_foundation_sdk.builders import barchart, common, dashboard, prometheus, stat, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as commons
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from grafana_foundation_sdk.models.stat import Options as StatOptions
 
 # The oldest Grafana that the dashboard is for: newer ones migrate from there, older fields stay as they are.
 GRAFANA, SCHEMA = "10.4.0", 39
@@ -70,10 +64,8 @@ def number(
     """Return a panel with one large number, or several with their names. It has no colour until given one."""
     shown = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
     panel = titled(stat.Panel(), title, text, no_value, width, height).reduce_options(shown)
-    panel.graph_mode(commons.BigValueGraphMode.NONE).color_mode(commons.BigValueColorMode.VALUE).wide_layout(
-        False
-    )
-    panel.text(common.VizTextDisplayOptions().title_size(12))
+    panel.graph_mode(commons.BigValueGraphMode.NONE).color_mode(commons.BigValueColorMode.VALUE)
+    panel.wide_layout(False).text(common.VizTextDisplayOptions().title_size(12))
     panel.thresholds(colours((None, "text")))
     for ref_id, target in zip("AB", targets, strict=False):
         panel.with_target(target.ref_id(ref_id))
@@ -97,10 +89,10 @@ def bars(title: str, text: str, promql: str, row_field: str) -> barchart.Panel:
         ("sortBy", {"sort": [{"field": "Month"}]}),
     ):
         panel.with_transformation(models.DataTransformerConfig(id_val=name, options=options))
-    panel.x_field("Month").x_tick_label_rotation(-45).stacking(commons.StackingMode.NORMAL)
-    panel.show_value(commons.VisibilityMode.AUTO).bar_width(0.9).axis_soft_min(0).fill_opacity(80).line_width(
-        0
-    )
+    panel.x_field("Month").x_tick_label_rotation(-45).x_tick_label_max_length(20)
+    panel.stacking(commons.StackingMode.NORMAL)
+    panel.show_value(commons.VisibilityMode.AUTO).bar_width(0.9).axis_soft_min(0)
+    panel.fill_opacity(80).line_width(1)
     panel.thresholds(colours((None, "text")))
     panel.override_by_regexp(f"/^{queries.FULL}/", [fixed("blue")])
     panel.override_by_regexp(f"/^{queries.SO_FAR}/", [fixed("purple")])
@@ -332,13 +324,23 @@ def build() -> models.Dashboard:
     board.with_row(dashboard.Row("The exporter itself"))
     for panel in health():
         board.with_panel(panel)
-    built = board.build()
-    built.schema_version = SCHEMA
-    for panel_id, panel in enumerate(built.panels or [], start=1):
+    return for_oldest(board.build())
+
+
+def for_oldest(board: models.Dashboard) -> models.Dashboard:
+    """Number the panels, and leave out the SDK's defaults that the oldest Grafana does not know."""
+    board.schema_version = SCHEMA
+    for panel_id, panel in enumerate(board.panels or [], start=1):
         panel.id_val = panel_id
         if isinstance(panel, models.Panel):
             panel.plugin_version = GRAFANA
-    return built
+            if isinstance(panel.options, StatOptions):
+                options = panel.options.to_json()
+                del options["percentChangeColorMode"]
+                panel.options = options
+    for variable in (board.templating and board.templating.list_val) or []:
+        variable.allow_custom_value = variable.auto = variable.auto_min = variable.auto_count = None
+    return board
 
 
 if __name__ == "__main__":
