@@ -133,7 +133,7 @@ def money() -> list[Any]:
                 "This month so far",
                 "Cost of the SMS sent in the running month (Europe/Paris). Several accounts are added up, each "
                 "currency by itself.",
-                "No figures of this month yet",
+                "No figures of this month",
                 6,
                 4,
                 query(queries.COST_SO_FAR, "{{currency}}"),
@@ -145,8 +145,9 @@ def money() -> list[Any]:
             number(
                 "Forecast for this month",
                 "What the month will cost if it goes on as it did so far. Shown once 5 % of the month have passed, "
-                "a day and a half: before that, it would be guesswork.",
-                "Too early to tell",
+                "a day and a half: before that, it would be guesswork. Several accounts are added up, each currency by "
+                "itself.",
+                "Too early for a forecast",
                 6,
                 4,
                 query(queries.FORECAST, "{{currency}}"),
@@ -159,7 +160,7 @@ def money() -> list[Any]:
             "How much of the monthly budget is used, and will be in the end if the month goes on as it did so far. "
             "Of several accounts, the one that is nearest to its budget, or furthest over it. Orange from 90 %, red "
             "from 100 %.",
-            "No budget set, or no figures yet",
+            "No budget set, or no figures",
             6,
             4,
             query(queries.BUDGET_USED, "{{account}} used"),
@@ -171,7 +172,7 @@ def money() -> list[Any]:
         number(
             "SMS sent this month",
             "SMS sent in the running month (Europe/Paris), all chosen accounts together.",
-            "No figures of this month yet",
+            "No figures of this month",
             6,
             4,
             query(queries.SENT_SO_FAR, "SMS"),

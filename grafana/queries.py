@@ -55,7 +55,7 @@ FORECAST = _by_currency(_FORECAST)
 BUDGET_USED = f"topk(1, {_COST_SO_FAR} / on (account) group_left () {_BUDGET})"
 BUDGET_FORECAST = f"topk(1, {_FORECAST} / on (account) group_left () {_BUDGET})"
 BALANCE = f"sum by (currency) (max by (account, currency) ({_BALANCE}))"
-RUNWAY_DAYS = f"""sort(bottomk(3,
+RUNWAY_DAYS = f"""sort(bottomk(3, floor(
   max by (account) ({_BALANCE})
   / (
     sum by (account) ({_monthly(COST)} and {_RECENT})
@@ -63,7 +63,7 @@ RUNWAY_DAYS = f"""sort(bottomk(3,
     > 0
   )
   and on (account) {_RUNNING}
-))"""
+)))"""
 SENT_SO_FAR = f"sum({_running(SENT)})"
 
 _COST_PER_SMS = f"""(
@@ -74,10 +74,10 @@ COST_PER_SMS = f"sum by (currency) ({_COST_PER_SMS} and on (month) {_RUNNING})"
 COST_PER_SMS_CHANGE = f"""{COST_PER_SMS}
 / sum by (currency) ({_COST_PER_SMS} and on (month) {_PREVIOUS}) - 1"""
 
-# Where there are several currencies, each has a bar of its own, named after month and currency.
+# Where there are several currencies, each has bars of its own, named after month and currency.
 _BAR_NAME = f"""(
   label_replace(
-    {_CURRENCY} and on () (count(group by (currency) ({_BALANCE})) > 1),
+    {_CURRENCY} and on () (count(group by (currency) {_CURRENCY}) > 1),
     "bar", " $1", "currency", "(.+)"
   )
   or on (account) {_CURRENCY}
