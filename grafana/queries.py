@@ -20,12 +20,20 @@ def _ever_monthly(metric: str) -> str:
     return f"max by (account, month) (last_over_time({metric}{ACCOUNTS}[$__range]))"
 
 
-COST, SENT = "sms_cost_monthly", "sms_sent_monthly"
-_START = _monthly("smspartner_month_start_timestamp_seconds")
-# PromQL's calendar is UTC's, in which a month of Paris starts on the last day of the one before.
-_LENGTH = f"{DAY} * days_in_month({_START} + {15 * DAY})"
-# The hour covers the end of summer time, and the first poll of a new month. A month that ended is no running month.
-_RUNNING = f"topk by (account) (1, {_START} > time() - {HOUR} - {_LENGTH})"
+def _length(start: str) -> str:
+    # PromQL's calendar is UTC's, in which a month of Paris starts on the last day of the one before.
+    return f"{DAY} * days_in_month({start} + {15 * DAY})"
+
+
+def _newest_unless_over(start: str) -> str:
+    # The hour covers the end of summer time, and the first poll of a new month.
+    return f"topk by (account) (1, {start} > time() - {HOUR} - {_length(start)})"
+
+
+COST, SENT, START = "sms_cost_monthly", "sms_sent_monthly", "smspartner_month_start_timestamp_seconds"
+_START = _monthly(START)
+_LENGTH = _length(_START)
+_RUNNING = _newest_unless_over(_START)
 _PREVIOUS = f"(abs({_START} + {_LENGTH} - on (account) group_left () {_RUNNING}) <= {HOUR})"
 _RECENT = f"({_START} > time() - {62 * DAY})"
 
@@ -92,7 +100,8 @@ def _parts(values: Mapping[str, str]) -> str:
 
 
 def _full_months(metric: str) -> str:
-    return f"{_ever_monthly(metric)} unless {_RUNNING}"
+    # An exporter that does not answer must not make a full month of the running one.
+    return f"{_ever_monthly(metric)} unless {_newest_unless_over(_ever_monthly(START))}"
 
 
 _COST_PARTS = _parts(

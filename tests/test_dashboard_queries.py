@@ -175,6 +175,14 @@ def test_a_longer_time_range_brings_up_older_months(history: Running) -> None:
     assert months == {"2023-01", "2023-02", "2025-03", "2025-04", *MONTHS}
 
 
+def test_without_an_exporter_the_running_month_is_no_full_one(history: Running) -> None:
+    query = interpolate(expression("SMS per month"), "shop", "3600s")
+    months = {
+        sample["metric"]["month"] for sample in ask(history, query, MID_NOVEMBER + 1800)["data"]["result"]
+    }
+    assert months == {"2025-09", "2025-10"}
+
+
 def test_a_month_that_is_over_is_not_the_running_one(history: Running) -> None:
     last_hour = paris(2025, 10, 31, 23, 30)
     assert answers(history, "This month so far", accounts="late", at=last_hour) == {"": 300}
