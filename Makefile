@@ -3,7 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check check-browser test-fast lock clean
+.PHONY: demo test test-all check check-browser check-dashboard test-fast dashboard lock clean
+DASHBOARD := grafana/dashboards/smspartner.json
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 	$(BIN)/python -m exporter --demo
@@ -11,7 +12,10 @@ demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 test: check .tools/servers  ## lint, types and all Python tests, those with real servers included (most only wait)
 	$(BIN)/pytest -n 4 --dist worksteal -m "not browser"
 
-test-all: test check-browser  ## and all that needs more programs
+test-all: test check-browser check-dashboard  ## what `make test` does, and what needs a browser or Node
+
+check-dashboard: .venv/dev .tools/servers  ## the dashboard in the packages that Grafana publishes; needs Node
+	grafana/checks/run
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey"
@@ -25,12 +29,16 @@ check-browser: .venv/dev  ## the status page in a real browser; installs Debian'
 	tests/bin/get-browser
 	$(BIN)/pytest -m browser
 
+dashboard: .venv/dev  ## write the Grafana dashboard anew
+	$(BIN)/python grafana/dashboard.py > $(DASHBOARD).new
+	mv $(DASHBOARD).new $(DASHBOARD)
+
 lock: .venv/dev  ## write the newest versions that pyproject.toml allows into the lock files
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .tools .browser build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .browser grafana/checks/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	tests/bin/make-venv $(PYTHON)
