@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check check-browser check-dashboard test-fast dashboard lock clean
+.PHONY: demo test test-all test-more check check-browser check-dashboard test-fast dashboard lock clean
 DASHBOARD := grafana/dashboards/smspartner.json
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
@@ -12,7 +12,9 @@ demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 test: check .tools/servers  ## lint, types and all Python tests, those with real servers included (most only wait)
 	$(BIN)/pytest -n 4 --dist worksteal -m "not browser"
 
-test-all: test check-browser check-dashboard  ## what `make test` does, and what needs a browser or Node
+test-all: test test-more  ## `make test`, and what needs a browser or Node
+
+test-more: check-browser check-dashboard
 
 check-dashboard: .venv/dev .tools/servers  ## the dashboard in the packages that Grafana publishes; needs Node
 	grafana/checks/run
