@@ -7,15 +7,13 @@ the URL holds the key.
 """
 
 import contextlib
-import http.client
 import http.cookiejar
 import os
 import re
 import socket
-import ssl
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
@@ -30,13 +28,13 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.figures import Failure, Reason
+from exporter.network_errors import TOO_LATE, failure_of
 from exporter.replies import RawReply
 
 MAX_BODY = 1 << 20
 _CHUNK = 16 << 10
 _ABORT = struct.pack("ii", 1, 0)
 _ORDERLY = struct.pack("ii", 0, 0)
-_TOO_LATE = "no complete reply within the timeout"
 
 
 class _Exchange:
@@ -168,7 +166,7 @@ class Transport:
         """Return the reply, whatever its status, before `deadline` on the monotonic clock. Raises Failure."""
         remaining = deadline - self._clock.monotonic()
         if remaining <= 0:
-            raise Failure(Reason.TIMEOUT, _TOO_LATE)
+            raise Failure(Reason.TIMEOUT, TOO_LATE)
         exchange = self._exchange = _Exchange(deadline, self._clock)
         outcome: Future[RawReply] = Future()
         thread = threading.Thread(
@@ -181,7 +179,7 @@ class Transport:
         try:
             return outcome.result(timeout=remaining)
         except TimeoutError:
-            raise Failure(Reason.TIMEOUT, _TOO_LATE) from None
+            raise Failure(Reason.TIMEOUT, TOO_LATE) from None
         finally:
             exchange.cut_off()
             thread.join(timeout=1)
@@ -208,7 +206,7 @@ class Transport:
         except Failure as failure:
             outcome.set_exception(failure)
         except Exception as error:  # whatever it is, its text may hold the key
-            outcome.set_exception(_failure(error))
+            outcome.set_exception(failure_of(error))
         finally:
             exchange.cut_off()
 
@@ -245,56 +243,3 @@ def _read_body(raw: urllib3.BaseHTTPResponse) -> bytes:
         if len(body) > MAX_BODY:
             raise Failure(Reason.INVALID_REPLY, f"the reply is larger than {MAX_BODY >> 20} MiB")
     return bytes(body)
-
-
-def _failure(error: Exception) -> Failure:
-    """Say in our own words what went wrong. The order matters: one failure is wrapped in several exceptions."""
-    causes = list(_causes(error))
-
-    def find(*kinds: type[BaseException]) -> BaseException | None:
-        return next((cause for cause in causes if isinstance(cause, kinds)), None)
-
-    through = "the proxy: " if find(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError) else ""
-    if find(socket.gaierror):
-        return Failure(Reason.UNREACHABLE, f"{through}the host's name cannot be resolved")
-    if isinstance(tls := find(ssl.SSLError), ssl.SSLError):
-        return Failure(Reason.UNREACHABLE, f"{through}TLS: {_describe_tls(tls)}")
-    if find(http.client.RemoteDisconnected):
-        return Failure(Reason.UNREACHABLE, f"{through}the connection was closed without a reply")
-    if find(TimeoutError, requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError):
-        return Failure(Reason.TIMEOUT, through + _TOO_LATE)
-    if errors := [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]:
-        return Failure(Reason.UNREACHABLE, through + os.strerror(errors[0]).lower())
-    if through:
-        return Failure(Reason.UNREACHABLE, f"{through}it refused the connection")
-    if find(
-        requests.exceptions.InvalidURL,
-        requests.exceptions.InvalidSchema,
-        urllib3.exceptions.LocationParseError,
-    ):
-        return Failure(Reason.UNREACHABLE, "base_url is no URL that can be asked")
-    if find(http.client.IncompleteRead, urllib3.exceptions.IncompleteRead):
-        return Failure(Reason.INVALID_REPLY, "the reply ended before its announced length")
-    if find(http.client.HTTPException, urllib3.exceptions.HTTPError):
-        return Failure(Reason.INVALID_REPLY, f"the reply is not valid HTTP: {type(causes[-1]).__name__}")
-    if find(requests.exceptions.ConnectionError):
-        return Failure(Reason.UNREACHABLE, "the connection failed")
-    return Failure(Reason.INVALID_REPLY, f"the reply could not be processed: {type(error).__name__}")
-
-
-def _describe_tls(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted: {getattr(error, 'verify_message', 'unknown')}"
-    return (getattr(error, "reason", None) or type(error).__name__).replace("_", " ").lower()
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk an exception and all that it wraps, outermost first."""
-    waiting, seen = [error], set()
-    while waiting:
-        cause = waiting.pop(0)
-        if id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            inner = [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
-            waiting += [one for one in inner if isinstance(one, BaseException)]
