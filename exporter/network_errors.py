@@ -15,7 +15,7 @@ TOO_LATE = "no complete reply within the timeout"
 
 
 def failure_of(error: Exception) -> Failure:
-    """Name what an exception of requests, urllib3 or a socket means. The order matters: one failure is wrapped in several exceptions."""
+    """Return what an exception means. The order matters: one failure is wrapped in several exceptions."""
     causes = list(_causes(error))
 
     def find(*kinds: type[BaseException]) -> BaseException | None:
