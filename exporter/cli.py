@@ -9,9 +9,11 @@ import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from exporter import __version__, config, log
 from exporter.clock import SystemClock
+from exporter.door import Door
 from exporter.durations import format_duration
 from exporter.flags import PROGRAM, Parser, add_common_flags, state_dir
 from exporter.pace import Pace
@@ -56,6 +58,13 @@ def parser() -> Parser:
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
     )
+    flags.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        metavar="FILE",
+        help="TLS and basic auth, in the format of Prometheus's own exporters",
+    )
     add_common_flags(flags)
     flags.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     return flags
@@ -72,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _simulated_api(flags.demo) as demo_url:
             if flags.config_check:
-                print(_describe(config.load(flags.config_file, os.environ, demo_url)))
+                settings = config.load(flags.config_file, os.environ, demo_url)
+                _door(flags.web_config_file)
+                print(_describe(settings))
                 return 0
             return _run(flags, demo_url)
     except (config.ConfigError, ListenError) as error:
@@ -85,6 +96,7 @@ def _run(flags: argparse.Namespace, demo_url: str | None) -> int:
         return config.load(flags.config_file, os.environ, demo_url)
 
     settings = read_settings()
+    door = _door(flags.web_config_file)
     host, port = flags.listen_address
     with listen(host, port) as listening:
         clock = SystemClock()
@@ -97,7 +109,7 @@ def _run(flags: argparse.Namespace, demo_url: str | None) -> int:
         pace = Pace(
             settings.requests_per_minute, clock, None if demo_url else directory, past_is_empty=bool(demo_url)
         )
-        service = Service(settings, read_settings, pace, directory, clock, flags.telemetry_path)
+        service = Service(settings, read_settings, pace, directory, clock, flags.telemetry_path, door)
         logger.info(
             "listening",
             extra={
@@ -107,6 +119,7 @@ def _run(flags: argparse.Namespace, demo_url: str | None) -> int:
                 "accounts": len(settings.accounts),
                 "poll_interval": format_duration(settings.poll_interval),
                 "state_dir": directory.path if directory else None,
+                "web_config_file": flags.web_config_file,
             },
         )
         return asyncio.run(service.run(listening))
@@ -122,6 +135,10 @@ def _simulated_api(wanted: bool) -> Iterator[str | None]:
 
     with serve(Simulator()) as server:
         yield server.base_url
+
+
+def _door(path: Path | None) -> Door | None:
+    return Door(path) if path else None
 
 
 def _describe(settings: Settings) -> str:

@@ -79,8 +79,10 @@ def configure(level: str, style: str, stream: TextIO = sys.stderr) -> None:
     root.setLevel(level.upper())
     # urllib3 logs the URL, key included, even at WARNING.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-    for chatty in ("asyncio", "uvicorn"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(
+        logging.ERROR
+    )  # a warning is a request that is not HTTP: anybody's to send
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # it prints tracebacks of its own
     logger = logging.getLogger("exporter")
