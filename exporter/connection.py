@@ -8,8 +8,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.door import Door
 
-MAX_OPEN = 50
-"""Connections at once. Under TLS, each costs 0.3 MB; a Prometheus server keeps one."""
+MAX_OPEN = 32
+"""Connections at once. Under TLS, each costs half a megabyte; a Prometheus server keeps one."""
 DEADLINE = 10
 """Seconds from a connection's or a request's first byte to the end of the answer."""
 

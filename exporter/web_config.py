@@ -101,7 +101,7 @@ class _Web(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     basic_auth_users: dict[str, str] | None = None
 
 
-_BCRYPT = f"a bcrypt hash of cost 4 to {_MAX_COST}, such as htpasswd -nBC 10 prints it, in quotes"
+_BCRYPT = f"a bcrypt hash of cost 4 to {_MAX_COST}, such as htpasswd -nBC 10 prints it"
 _EXPECTED = {
     "": "keys and values: tls_server_config, http_server_config, basic_auth_users",
     "basic_auth_users": "names, each with its bcrypt hash",
@@ -109,7 +109,7 @@ _EXPECTED = {
     "cert_file": "the path of a file",
     "cipher_suites": f"a list of {', '.join(_CIPHERS)}; those of TLS 1.3 cannot be chosen",
     "client_allowed_sans": "a list of names, addresses and URIs",
-    "client_auth_type": f"{', '.join(_VERIFY)}: a certificate that is not verified is never taken",
+    "client_auth_type": "NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert: none is taken unverified",
     "client_ca_file": "the path of a file",
     "headers": f"a value for some of {', '.join(_HEADERS)}",
     "http2": "false, or no such key: HTTP/2 is not spoken here",
