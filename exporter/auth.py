@@ -39,7 +39,7 @@ class PasswordChecker:
             return False
         hashed = users.get(name) or self._any_hash(users, name)
         mark = self._mark(name, password, hashed)
-        if mark in self._right:
+        if name in users and mark in self._right:
             self._right.move_to_end(mark)
             return True
         if self._waiting >= _MAX_WAITING:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import trustme
 
 from exporter.connection import MAX_OPEN
 from tests.doors import PASSWORD, WebFiles, hashed
@@ -67,12 +68,12 @@ def test_a_password_is_asked_for_on_every_path(started: Started, files: WebFiles
     exporter = started.exporter(
         "--demo", f"--web.config.file={files.write(basic_auth_users={'prom': hashed()})}"
     )
-    for credentials in (None, ("prom", "wrong"), ("nobody", PASSWORD), ("prom", PASSWORD * 8)):
-        reply = requests.get(exporter.url + path, auth=credentials, timeout=10)
+    for name, password in ("", ""), ("prom", "wrong"), ("nobody", PASSWORD), ("prom", PASSWORD * 8):
+        reply = get(exporter, files, path, auth=(name, password.encode()) if name else None)
         assert reply.status_code == 401
         assert reply.headers["www-authenticate"].startswith("Basic realm=")
         assert "sms" not in reply.text
-    reply = requests.get(exporter.url + path, auth=("prom", PASSWORD.encode()), timeout=10)
+    reply = get(exporter, files, path, auth=("prom", PASSWORD.encode()))
     assert reply.status_code not in {401, 503}
 
 
@@ -87,14 +88,8 @@ def test_no_client_comes_in_without_a_certificate_and_an_allowed_name(
     exporter = behind_tls(started, files.write(tls=tls))
     assert get(exporter, files, cert=files.client("prometheus.example")).ok
     assert get(exporter, files, cert=files.client("0:0:0:0:0:0:0:1")).ok
-    strange = (
-        WebFiles(files.directory / "strange") if (files.directory / "strange").mkdir() is None else files
-    )
-    for certificate in (
-        None,
-        files.client("other.example"),
-        strange.client("prometheus.example"),
-    ):
+    for names, ca in ((), None), (("other.example",), None), (("prometheus.example",), trustme.CA()):
+        certificate = files.client(*names, ca=ca) if names else None
         with pytest.raises((requests.ConnectionError, requests.exceptions.SSLError)):
             get(exporter, files, cert=certificate)
     assert exporter.process.poll() is None
@@ -247,15 +242,18 @@ def attacked(exporter: Running, attack: Attack) -> Iterator[list[socket.socket]]
 def test_an_attack_neither_delays_a_scrape_nor_fills_the_memory(
     started: Started, files: WebFiles, attack: Attack, tls: bool
 ) -> None:
-    path = files.write(tls={} if tls else None, basic_auth_users={"prom": hashed(cost=10)})
-    exporter = behind_tls(started, path) if tls else started.exporter("--demo", f"--web.config.file={path}")
+    if tls:
+        exporter = behind_tls(started, files.write(tls={}, basic_auth_users={"prom": hashed(cost=10)}))
+    else:
+        exporter = started.exporter("--demo")
 
     def scrape() -> float:
         begin = time.monotonic()
-        assert get(exporter, files, auth=("prom", PASSWORD.encode())).ok
+        assert "sms_cost" in get(exporter, files, auth=("prom", PASSWORD.encode())).text
         return time.monotonic() - begin
 
-    eventually(lambda: "sms_cost" in get(exporter, files, auth=("prom", PASSWORD.encode())).text)
+    eventually(lambda: get(exporter, files, "/-/ready", auth=("prom", PASSWORD.encode())).ok)
+    scrape()
     idle = resident_mb(exporter)
     with attacked(exporter, attack):
         slowest = max(scrape() for _ in range(5))

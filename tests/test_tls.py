@@ -63,10 +63,8 @@ def test_versions_are_kept_to(files: WebFiles, server_only: str, client_only: st
     client.minimum_version = client.maximum_version = ssl.TLSVersion[client_only]
     with pytest.raises(ssl.SSLError):
         shake_hands(context, client)
-    assert (
-        shake_hands(context, files.client_context())[0].version()
-        == {"TLS12": "TLSv1.2", "TLS13": "TLSv1.3"}[server_only]
-    )
+    spoken = shake_hands(context, files.client_context())[0].version()
+    assert spoken == server_only.replace("TLS1", "TLSv1.")
 
 
 @pytest.mark.parametrize("prefer_server", [True, False])
@@ -126,7 +124,7 @@ def test_which_clients_come_in(files: WebFiles, kind: str, nothing: bool, own: b
     ("allowed", "name", "admitted"),
     [
         ("prometheus.example", "prometheus.example", True),
-        ("prometheus.example", "Prometheus.example", False),
+        ("prometheus.example", "prometheus.example.org", False),
         ("prometheus.example", "*.example", False),
         ("192.0.2.7", "192.0.2.7", True),
         ("192.0.2.7", "192.0.2.70", False),
@@ -179,10 +177,8 @@ def test_what_is_no_certificate_or_key_is_refused(files: WebFiles) -> None:
 
 def test_a_key_of_another_certificate_is_refused(files: WebFiles) -> None:
     files.client("other")
-    assert (
-        complaint(config_of(files, key_file="client.key"))
-        == "tls_server_config.key_file: is not the key of cert_file"
-    )
+    message = complaint(config_of(files, key_file="client.key"))
+    assert message == "tls_server_config.key_file: is not the key of cert_file"
 
 
 def test_an_encrypted_key_is_refused_without_asking_for_its_passphrase(files: WebFiles) -> None:
@@ -195,7 +191,5 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_passphrase(files: We
             serialization.BestAvailableEncryption(b"passphrase"),
         )
     )
-    assert (
-        complaint(config_of(files))
-        == "tls_server_config.key_file: is encrypted: a key without a passphrase is needed"
-    )
+    message = complaint(config_of(files))
+    assert message == "tls_server_config.key_file: is encrypted: a key without a passphrase is needed"
