@@ -1,5 +1,6 @@
 """The door of a real process: TLS, passwords, their change while it runs, and what is done to it from outside."""
 
+import base64
 import contextlib
 import json
 import os
@@ -206,6 +207,11 @@ def ask_and_never_read(connection: socket.socket) -> None:
         connection.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n" * 1000)
 
 
+def guess_passwords(connection: socket.socket) -> None:
+    guess = base64.b64encode(b"prom:guess").decode()
+    connection.sendall(f"GET / HTTP/1.1\r\nhost: x\r\nauthorization: Basic {guess}\r\n\r\n".encode() * 20)
+
+
 def begin_a_handshake(connection: socket.socket) -> None:
     outgoing = ssl.MemoryBIO()
     client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
@@ -228,22 +234,26 @@ def attacked(exporter: Running, attack: Attack) -> Iterator[list[socket.socket]]
 
 
 @pytest.mark.parametrize(
-    ("attack", "tls"),
+    ("attack", "protected_by"),
     [
-        (never_speak, False),
-        (send_half_a_head, False),
-        (send_endless_headers, False),
-        (send_an_endless_body, False),
-        (ask_and_never_read, False),
-        (never_speak, True),
-        (begin_a_handshake, True),
+        (never_speak, None),
+        (send_half_a_head, None),
+        (send_endless_headers, None),
+        (send_an_endless_body, None),
+        (ask_and_never_read, None),
+        (guess_passwords, "passwords"),
+        (never_speak, "tls"),
+        (begin_a_handshake, "tls"),
     ],
 )
 def test_an_attack_neither_delays_a_scrape_nor_fills_the_memory(
-    started: Started, files: WebFiles, attack: Attack, tls: bool
+    started: Started, files: WebFiles, attack: Attack, protected_by: str | None
 ) -> None:
-    if tls:
-        exporter = behind_tls(started, files.write(tls={}, basic_auth_users={"prom": hashed(cost=10)}))
+    users = {"prom": hashed(cost=10)}
+    if protected_by == "tls":
+        exporter = behind_tls(started, files.write(tls={}, basic_auth_users=users))
+    elif protected_by == "passwords":
+        exporter = started.exporter("--demo", f"--web.config.file={files.write(basic_auth_users=users)}")
     else:
         exporter = started.exporter("--demo")
 
@@ -259,7 +269,7 @@ def test_an_attack_neither_delays_a_scrape_nor_fills_the_memory(
         slowest = max(scrape() for _ in range(5))
         grown = resident_mb(exporter) - idle
         open_files = len(os.listdir(f"/proc/{exporter.process.pid}/fd"))
-        print(f"{attack.__name__} tls={tls}: {slowest:.3f} s, {idle:.1f} MB idle, {grown:+.1f} MB")
+        print(f"{attack.__name__} ({protected_by}): {slowest:.3f} s, {idle:.1f} MB idle, {grown:+.1f} MB")
         assert slowest < 1
         assert grown < 30
         assert open_files < MAX_OPEN + 30

@@ -2,15 +2,17 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
 from exporter import tls, web_config
+from exporter.door import Door
 from exporter.schema import SchemaError
 from exporter.web_config import TlsConfig
-from tests.doors import WebFiles
+from tests.doors import WebFiles, hashed
 
 
 @pytest.fixture
@@ -193,3 +195,79 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_passphrase(files: We
     )
     message = complaint(config_of(files))
     assert message == "tls_server_config.key_file: is encrypted: a key without a passphrase is needed"
+
+
+def test_nothing_is_read_again_while_nothing_changes(
+    files: WebFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = Door(files.write(tls={}))
+    monkeypatch.setattr(tls, "build_context", None)
+    assert door.context is door.context
+    assert door.config is door.config
+
+
+def test_what_changes_takes_effect_whole(files: WebFiles) -> None:
+    door = Door(files.write(tls={}))
+    files.write(
+        tls={
+            "min_version": "TLS13",
+            "client_ca_file": "ca.crt",
+            "client_auth_type": "VerifyClientCertIfGiven",
+        }
+    )
+    context = door.context
+    assert context
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_3
+    assert context.verify_mode == ssl.CERT_OPTIONAL
+
+
+VERIFIED = {
+    "client_ca_file": "ca.crt",
+    "client_auth_type": "RequireAndVerifyClientCert",
+    "client_allowed_sans": ["a"],
+}
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        ({"tls": VERIFIED}, "basic_auth_users cannot be emptied without a restart"),
+        ({"basic_auth_users": {"a": hashed()}}, "TLS cannot be turned on or off without a restart"),
+        (
+            {"tls": {**VERIFIED, "client_allowed_sans": None}, "basic_auth_users": {"a": hashed()}},
+            "client certificates cannot be asked for less strictly without a restart",
+        ),
+        (
+            {"tls": {}, "basic_auth_users": {"a": hashed()}},
+            "client certificates cannot be asked for less strictly without a restart",
+        ),
+    ],
+)
+def test_a_changed_file_does_not_open_the_door_of_a_running_process(
+    files: WebFiles, caplog: pytest.LogCaptureFixture, now: dict[str, Any], reason: str
+) -> None:
+    door = Door(files.write(tls=VERIFIED, basic_auth_users={"a": hashed()}))
+    config, context = door.config, door.context
+    files.write(**now)
+    for _ in range(3):
+        assert door.config is config
+        assert door.context is context
+    assert [vars(record)["reason"] for record in caplog.records] == [reason]
+
+
+def test_a_file_that_is_gone_changes_nothing_and_is_read_when_it_is_back(
+    files: WebFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    door = Door(files.write(tls={}))
+    context = door.context
+    key = (files.directory / "server.key").read_bytes()
+    (files.directory / "server.key").unlink()
+    files.path.unlink()
+    for _ in range(3):
+        assert door.context is context
+    assert len(caplog.records) == 1
+    files.write(tls={})
+    assert door.context is context
+    assert len(caplog.records) == 2
+    (files.directory / "server.key").write_bytes(key)
+    assert door.context is not context
