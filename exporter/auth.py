@@ -12,7 +12,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from exporter.door import Door
-from exporter.web import Application, Receive, Reply, Scope, Send, header, send_reply
+from exporter.web import ASGIApplication, Receive, Reply, Scope, Send, header, send_reply
 
 _REMEMBERED = 64
 _MAX_WAITING = 16
@@ -93,7 +93,7 @@ async def _in_a_thread(password: bytes, hashed: bytes) -> bool:
 class Guard:
     """An ASGI application around another, which it shows only to those who may see it."""
 
-    def __init__(self, application: Application, door: Door) -> None:
+    def __init__(self, application: ASGIApplication, door: Door) -> None:
         self._application = application
         self._door = door
         self._checker = PasswordChecker()

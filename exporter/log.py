@@ -80,9 +80,8 @@ def configure(level: str, style: str, stream: TextIO = sys.stderr) -> None:
     # urllib3 logs the URL, key included, even at WARNING.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn").setLevel(
-        logging.ERROR
-    )  # a warning is a request that is not HTTP: anybody's to send
+    # Its warnings are requests that are not HTTP, of which anybody may send as many as they like.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # it prints tracebacks of its own
     logger = logging.getLogger("exporter")

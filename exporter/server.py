@@ -5,13 +5,13 @@ import contextlib
 import functools
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import uvicorn
 
 from exporter.connection import Connection
 from exporter.door import Door
-from exporter.web import Receive, Scope, Send
+from exporter.web import ASGIApplication
 
 _KEEP_ALIVE = 120  # longer than any scrape interval in use
 _DRAIN = 1
@@ -63,9 +63,7 @@ def _listen(host: str, port: int, family: int, dualstack: bool) -> socket.socket
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers, and without waking up ten times a second to see whether it should end."""
 
-    def __init__(
-        self, application: Callable[[Scope, Receive, Send], Awaitable[None]], door: Door | None = None
-    ) -> None:
+    def __init__(self, application: ASGIApplication, door: Door | None = None) -> None:
         self._open: set[Connection] = set()
         super().__init__(
             uvicorn.Config(
@@ -96,9 +94,7 @@ class Server(uvicorn.Server):
         await self._ending.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, and close what waits for no answer."""
-        for server in self.servers:
-            server.close()
+        """Close what waits for no answer, and stop accepting."""
         for connection in tuple(self._open):
             if not connection.is_answering:
                 connection.abort()

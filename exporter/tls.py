@@ -18,7 +18,10 @@ def build_context(config: TlsConfig) -> ssl.SSLContext:
     if not config.prefer_server_ciphers:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if config.ciphers:
-        context.set_ciphers(config.ciphers)
+        try:
+            context.set_ciphers(config.ciphers)
+        except ssl.SSLError:
+            raise SchemaError("tls_server_config.cipher_suites", "this OpenSSL has none of them") from None
     context.set_alpn_protocols(["http/1.1"])
     _check_readable("cert_file", config.cert_file)
     _check_readable("key_file", config.key_file)

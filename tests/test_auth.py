@@ -4,7 +4,7 @@ import asyncio
 import base64
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -214,9 +214,7 @@ def test_a_check_in_progress_does_not_keep_the_process(stuck: tuple[threading.Ev
     released.set()
 
 
-def ask(
-    door: Door, authorization: str | None, application: Callable[..., Awaitable[None]] | None = None
-) -> tuple[int, dict[str, str], bytes]:
+def ask(door: Door, authorization: str | None) -> tuple[int, dict[str, str], bytes]:
     """Return the reply of an application behind the door."""
 
     async def answer(scope: Any, _receive: Any, send: Any) -> None:
@@ -232,8 +230,7 @@ def ask(
 
     headers = [] if authorization is None else [(b"authorization", authorization.encode())]
     scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": headers}
-    guard = Guard(application or answer, door)  # type: ignore[arg-type]
-    asyncio.run(guard(scope, receive, send))
+    asyncio.run(Guard(answer, door)(scope, receive, send))
     start, body = sent
     raw = start["headers"]
     assert len(raw) == len(dict(raw))

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -165,7 +166,7 @@ def test_what_cannot_be_used_is_said_in_one_line(
 ) -> None:
     files.write(tls={"cert_file": "missing.crt"})
     run = started.command(
-        ".venv/bin/python", "-m", "exporter", "--demo", f"--web.config.file={files.path}", *command
+        sys.executable, "-m", "exporter", "--demo", f"--web.config.file={files.path}", *command
     )
     assert run.process.wait(20) == 1
     run.line("smspartner-exporter: ")

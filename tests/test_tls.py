@@ -1,6 +1,7 @@
 """TLS contexts, and what a handshake with them comes to."""
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,11 @@ def test_what_is_no_certificate_or_key_is_refused(files: WebFiles) -> None:
         complaint(config_of(files, **keys))
         == "tls_server_config.client_ca_file: holds no certificates in PEM"
     )
+
+
+def test_suites_that_openssl_does_not_have_are_refused(files: WebFiles) -> None:
+    config = replace(config_of(files), ciphers="NO-SUCH-SUITE")
+    assert complaint(config) == "tls_server_config.cipher_suites: this OpenSSL has none of them"
 
 
 def test_a_key_of_another_certificate_is_refused(files: WebFiles) -> None:
