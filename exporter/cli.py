@@ -9,10 +9,12 @@ import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from exporter import __version__, backfill_command, config, log
 from exporter.backfill import BackfillError
 from exporter.clock import SystemClock
+from exporter.door import Door
 from exporter.durations import format_duration
 from exporter.flags import PROGRAM, Parser, add_common_flags, state_dir
 from exporter.pace import Pace
@@ -57,6 +59,13 @@ def parser() -> Parser:
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
     )
+    flags.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        metavar="FILE",
+        help="TLS and basic auth, in the format of Prometheus's own exporters",
+    )
     add_common_flags(flags)
     flags.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     return flags
@@ -93,13 +102,14 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
         return config.load(flags.config_file, os.environ, demo_url)
 
     settings = read_settings()
+    door = _door(flags.web_config_file)
     if flags.config_check:
         print(_describe(settings))
         return 0
     host, port = flags.listen_address
     with listen(host, port) as listening:
         pace, directory = _pace_and_directory(flags, settings, demo_url, clock)
-        service = Service(settings, read_settings, pace, directory, clock, flags.telemetry_path)
+        service = Service(settings, read_settings, pace, directory, clock, flags.telemetry_path, door)
         logger.info(
             "listening",
             extra={
@@ -109,6 +119,7 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
                 "accounts": len(settings.accounts),
                 "poll_interval": format_duration(settings.poll_interval),
                 "state_dir": directory.path if directory else None,
+                "web_config_file": flags.web_config_file,
             },
         )
         return asyncio.run(service.run(listening))
@@ -142,6 +153,10 @@ def _simulated_api(wanted: bool) -> Iterator[str | None]:
 
     with serve(Simulator()) as server:
         yield server.base_url
+
+
+def _door(path: Path | None) -> Door | None:
+    return Door(path) if path else None
 
 
 def _describe(settings: Settings) -> str:

@@ -1,6 +1,5 @@
 """The configuration: YAML and environment in, Settings out, or one message that says what is wrong and where."""
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ import msgspec
 
 from exporter.durations import format_duration, parse_duration
 from exporter.pace import MAX_REQUESTS_PER_MINUTE, MAX_TIMEOUT, pace_interval
-from exporter.schema import SchemaError, convert
+from exporter.schema import SchemaError, convert, known_keys
 from exporter.secret import Secret
 from exporter.settings import (
     BASE_URL,
@@ -104,17 +103,11 @@ def load(path: Path | None, environment: Mapping[str, str], demo_url: str | None
             config = convert(read_yaml(path), _Config, _EXPECTED)
         return _settings(config, environment, path.parent if path else Path(), demo_url)
     except SchemaError as error:
-        hint = _known_keys(error.path, error.unknown) if error.unknown is not None else ""
+        parent = error.path.rpartition(".")[0].partition("[")[0]
+        hint = known_keys(error.unknown, KEYS.get(parent, ())) if error.unknown is not None else ""
         is_variable = error.path in {KEY_VARIABLE, KEY_FILE_VARIABLE}
         where = "environment: " if is_variable else f"{path}: " if path else ""
         raise ConfigError(f"{where}{error}{hint}") from None
-
-
-def _known_keys(path: str, unknown: str) -> str:
-    parent = path.rpartition(".")[0].partition("[")[0]
-    known = KEYS.get(parent, ())
-    near = difflib.get_close_matches(unknown, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
 
 
 def _settings(

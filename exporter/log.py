@@ -89,8 +89,9 @@ def configure(level: str, style: str, stream: Stream = sys.stderr) -> None:
     root.setLevel(level.upper())
     # urllib3 logs the URL, key included, even at WARNING.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-    for chatty in ("asyncio", "uvicorn"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    # Its warnings are requests that are not HTTP, of which anybody may send as many as they like.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # it prints tracebacks of its own
     logger = logging.getLogger("exporter")

@@ -1,7 +1,8 @@
 """Checking of parsed YAML and JSON against types, with one message that says where and what would be right."""
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +16,12 @@ _SHOWABLE = re.compile(r"[A-Za-z_. -]{1,40}\Z")
 def showable(name: str) -> str:
     """Return the name of a key that may be shown. With a digit in it, it might be a secret in the wrong place."""
     return name if _SHOWABLE.match(name) else "…"
+
+
+def known_keys(unknown: str, known: Sequence[str]) -> str:
+    """Return the end of a message about an unknown key: the known one it resembles, or all of them."""
+    near = difflib.get_close_matches(unknown, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
 
 
 class SchemaError(ValueError):

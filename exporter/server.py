@@ -1,14 +1,17 @@
-"""The web server: uvicorn on a socket of ours, ended when we say so."""
+"""The web server: uvicorn on a socket and connections of ours, ended when we say so."""
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 from collections.abc import Iterator
 
 import uvicorn
 
-from exporter.web import Application
+from exporter.connection import Connection
+from exporter.door import Door
+from exporter.web import ASGIApplication
 
 _KEEP_ALIVE = 120  # longer than any scrape interval in use
 _DRAIN = 1
@@ -64,11 +67,12 @@ def _listen(host: str, port: int, family: int, dualstack: bool) -> socket.socket
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers, and without waking up ten times a second to see whether it should end."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: ASGIApplication, door: Door | None = None) -> None:
+        self._open: set[Connection] = set()
         super().__init__(
             uvicorn.Config(
                 application,
-                http="h11",
+                http=functools.partial(Connection, self._open, door),  # type: ignore[arg-type]
                 ws="none",
                 loop="none",
                 lifespan="off",
@@ -92,6 +96,13 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Serve until told to end."""
         await self._ending.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close what waits for no answer, and stop accepting."""
+        for connection in tuple(self._open):
+            if not connection.is_answering:
+                connection.abort()
+        await super().shutdown(sockets)
 
     def end(self) -> None:
         """Stop accepting, let running requests finish within a second, and return from `serve`."""

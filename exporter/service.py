@@ -12,8 +12,10 @@ from prometheus_client.metrics_core import Metric
 
 from exporter import metrics, status_page
 from exporter.api import Client
+from exporter.auth import Guard
 from exporter.clock import Clock
 from exporter.config import ConfigError
+from exporter.door import Door
 from exporter.durations import format_duration
 from exporter.exposition import Exposition
 from exporter.pace import Pace
@@ -33,7 +35,10 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Service:
-    """One exporter. `read_settings` reads the configuration anew; `settings` is what it said first."""
+    """One exporter. `read_settings` reads the configuration anew; `settings` is what it said first.
+
+    Without a `door`, it is open to everybody, in plain HTTP.
+    """
 
     def __init__(
         self,
@@ -43,6 +48,7 @@ class Service:
         state: StateDirectory | None,
         clock: Clock,
         telemetry_path: str,
+        door: Door | None = None,
     ) -> None:
         self._settings = settings
         self._read_settings = read_settings
@@ -50,6 +56,7 @@ class Service:
         self._state = state
         self._clock = clock
         self._telemetry_path = telemetry_path
+        self._door = door
         self._store = Store(state)
         self._poller = Poller(settings, self._client(settings), pace, self._store, clock)
         self._reload_successful = True
@@ -69,7 +76,8 @@ class Service:
 
     async def run(self, listening: socket.socket) -> int:
         """Poll and serve until a signal says to end. Return the exit status."""
-        server = Server(self.application())
+        application = self.application()
+        server = Server(Guard(application, self._door) if self._door else application, self._door)
         loop = asyncio.get_running_loop()
 
         def end() -> None:

@@ -12,6 +12,7 @@ from exporter.status_page import CONTENT_SECURITY_POLICY, SCRIPT, SCRIPT_PATH
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
@@ -64,18 +65,7 @@ class Application:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        reply = self.answer(scope)
-        body = b"" if scope["method"] == "HEAD" else reply.body
-        headers = (
-            ("content-type", reply.content_type),
-            ("content-length", str(len(reply.body))),
-            ("date", formatdate(usegmt=True)),
-            ("x-content-type-options", "nosniff"),
-            *reply.headers,
-        )
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        await send({"type": "http.response.start", "status": reply.status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        await send_reply(self.answer(scope), scope, send)
 
     def answer(self, scope: Scope) -> Reply:
         """Return the reply to a request."""
@@ -88,8 +78,8 @@ class Application:
         return handler(scope)
 
     def _metrics(self, scope: Scope) -> Reply:
-        compress = _accepts_gzip(_header(scope, b"accept-encoding"))
-        page = self._pages.exposition.render(_header(scope, b"accept"), compress)
+        compress = _accepts_gzip(header(scope, b"accept-encoding"))
+        page = self._pages.exposition.render(header(scope, b"accept"), compress)
         encoding = (("content-encoding", "gzip"),) if compress else ()
         return Reply(200, page.body, page.content_type, (("vary", "Accept, Accept-Encoding"), *encoding))
 
@@ -104,11 +94,27 @@ class Application:
         return Reply(500, f"{problem}\n".encode()) if problem else Reply(200, b"reloaded\n")
 
 
+async def send_reply(reply: Reply, scope: Scope, send: Send) -> None:
+    """Send a reply to a request."""
+    body = b"" if scope["method"] == "HEAD" else reply.body
+    headers = (
+        ("content-type", reply.content_type),
+        ("content-length", str(len(reply.body))),
+        ("date", formatdate(usegmt=True)),
+        ("x-content-type-options", "nosniff"),
+        *reply.headers,
+    )
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
 def _verdict(state: str, problem: str) -> Reply:
     return Reply(503, f"not {state}: {problem}\n".encode()) if problem else Reply(200, f"{state}\n".encode())
 
 
-def _header(scope: Scope, name: bytes) -> str:
+def header(scope: Scope, name: bytes) -> str:
+    """Return a request's header, cut where nothing sensible is that long; empty where it is not there."""
     values = [value for key, value in scope["headers"] if key == name]
     return b",".join(values)[:_MAX_HEADER].decode("latin-1")
 
