@@ -3,13 +3,18 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check test-fast lock clean
+.PHONY: demo test test-all check check-container test-fast lock clean
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 	$(BIN)/python -m exporter --demo
 
 test: check .tools/servers  ## lint, types and all Python tests, those with real servers included
 	$(BIN)/pytest
+
+test-all: test check-container  ## all that can be tested on one machine
+
+check-container: .venv/dev .tools/container/base.tar  ## build the image and run it, without a registry; as root or with sudo
+	$(BIN)/pytest tests/container/check_image.py
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey"
@@ -18,6 +23,7 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 lock: .venv/dev  ## write the newest versions that pyproject.toml allows into the lock files
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url pyproject.toml -o requirements.lock
@@ -41,3 +47,6 @@ clean:
 .tools/servers: tests/bin/get-servers
 	tests/bin/get-servers
 	touch $@
+
+.tools/container/base.tar: tests/container/get-base
+	tests/container/get-base
