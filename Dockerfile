@@ -8,8 +8,8 @@ COPY requirements.lock /build/
 RUN --mount=type=secret,id=ca \
     if [ -f /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     python3 -m pip install --no-cache-dir --no-compile --disable-pip-version-check --root-user-action=ignore \
-        --target "$PYTHONPATH" --only-binary :all: --require-hashes -r /build/requirements.lock \
-    && rm -r "$PYTHONPATH/bin"
+        --target /opt/smspartner-exporter --only-binary :all: --require-hashes -r /build/requirements.lock \
+    && rm -r /opt/smspartner-exporter/bin
 COPY LICENSE /opt/smspartner-exporter/
 COPY exporter /opt/smspartner-exporter/exporter
 # The official image has no bytecode of the standard library: the imports write what of it is used.

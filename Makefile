@@ -14,7 +14,7 @@ test: check .tools/servers  ## lint, types and all Python tests, those with real
 test-all: test check-container  ## all that can be tested on one machine
 
 check-container: .venv/dev .tools/container/base.tar  ## build the image and run it, without a registry; as root or with sudo
-	$(BIN)/pytest tests/container/check_image.py
+	$(BIN)/pytest -rP tests/container/check_image.py
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey"

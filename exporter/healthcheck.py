@@ -1,12 +1,13 @@
 """``python -m exporter.healthcheck``: whether the exporter in this container is healthy, where there is no curl.
 
-It asks at the address that the container's first process was told to listen on. It imports little, because it runs every
-few seconds and within the container's memory.
+It asks at the address that the container's first process was told to listen on. It imports little, because it runs
+again and again, within the container's memory.
 """
 
 import socket
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ _TIMEOUT = 3.0
 def target(command: Sequence[str]) -> tuple[str, int]:
     """Return host and port at which the exporter with this command line can be reached from its own container."""
     address = _DEFAULT
-    for word, following in zip(command, [*command[1:], ""], strict=True):
+    for word, following in pairwise([*command, ""]):
         name, equals, value = word.partition("=")
         if name == _FLAG:
             address = value if equals else following
@@ -35,7 +36,11 @@ def problem(host: str, port: int) -> str:
             status, _, body = connection.makefile("rb").read(4096).decode("latin-1").partition("\r\n")
     except OSError as error:
         return f"no answer on {host} port {port}: {error}"
-    return "" if status.split()[1:2] == ["200"] else body.rpartition("\r\n")[2].strip() or "not an HTTP answer"
+    return (
+        ""
+        if status.split()[1:2] == ["200"]
+        else body.rpartition("\r\n")[2].strip() or "not an HTTP answer that says healthy"
+    )
 
 
 def main() -> int:

@@ -1,0 +1,81 @@
+"""podman, with storage of its own in a temporary directory: the machine's images are neither seen nor touched."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.running import ROOT
+
+BASE = ROOT / ".tools" / "container" / "base.tar"
+OFFICIAL = "docker.io/library/python:3.13-slim"
+IMAGE = "localhost/smspartner-exporter:check"
+_AS_ROOT = () if os.geteuid() == 0 else ("sudo",)
+
+
+class Engine:
+    """Builds and runs containers as an init-less machine can: without systemd, and within its own limits."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="check-"))  # podman wants short paths
+        limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+        lowered = {name: min(4096, resource.getrlimit(limit)[1] % 2**63) for name, limit in limits.items()}
+        ulimits = json.dumps([f"{name}={value}:{value}" for name, value in lowered.items()])
+        (self.directory / "containers.conf").write_text(
+            '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nlock_type = "file"\n'
+            f"[containers]\ndefault_ulimits = {ulimits}\n"
+        )
+        self._command = (
+            *_AS_ROOT,
+            "env",
+            f"CONTAINERS_CONF={self.directory}/containers.conf",
+            "DISABLE_HC_SYSTEMD=true",
+            "podman",
+            f"--root={self.directory}/root",
+            f"--runroot={self.directory}/run",
+            f"--tmpdir={self.directory}/tmp",
+        )
+
+    def attempt(self, *words: str | Path, within: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a command of podman's."""
+        return subprocess.run(
+            [*self._command, *map(str, words)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+            timeout=within,
+            check=False,
+        )
+
+    def __call__(self, *words: str | Path, within: float = 60) -> str:
+        """Run a command of podman's that must succeed; return what it printed."""
+        done = self.attempt(*words, within=within)
+        assert done.returncode == 0, f"podman {' '.join(map(str, words))}:\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def inspect(self, kind: str, name: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = json.loads(self(kind, "inspect", name))
+        return found[0]
+
+    def stored_files_with(self, text: str) -> list[str]:
+        """Return the files of all layers, those of intermediate stages included, in which a text stands."""
+        command = [*_AS_ROOT, "grep", "-rlaF", "-e", text, str(self.directory / "root")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode in {0, 1}, done.stderr
+        return done.stdout.splitlines()
+
+    def end(self) -> None:
+        """Remove all containers, all images and the directory."""
+        self.attempt("rm", "--all", "--force", "--time=0", "--volumes")
+        for below in ("root/overlay", "run/overlay-containers"):
+            subprocess.run([*_AS_ROOT, "umount", "-q", str(self.directory / below)], check=False)
+        if _AS_ROOT:
+            subprocess.run([*_AS_ROOT, "rm", "-rf", str(self.directory)], check=True)
+        else:
+            shutil.rmtree(self.directory)
