@@ -12,10 +12,11 @@ RUN --mount=type=secret,id=ca \
     && rm -r /opt/smspartner-exporter/bin
 COPY LICENSE /opt/smspartner-exporter/
 COPY exporter /opt/smspartner-exporter/exporter
-# The official image has no bytecode of the standard library: the imports write what of it is used.
+# The official image has no bytecode of the standard library: running the programs writes that of what they use.
 RUN export PYTHONPYCACHEPREFIX="$PYTHONPATH/bytecode" \
     && python3 -m compileall -q --invalidation-mode unchecked-hash "$PYTHONPATH" \
-    && python3 -c 'import exporter.cli, exporter.simulator, exporter.healthcheck'
+    && python3 -m exporter --demo --config.check \
+    && python3 -c 'import exporter.healthcheck'
 
 FROM ${PYTHON_IMAGE}
 ARG PYTHON_IMAGE
