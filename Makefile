@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check check-container test-fast lock clean
+.PHONY: demo test test-all check check-container check-systemd test-fast lock clean
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 	$(BIN)/python -m exporter --demo
@@ -11,10 +11,13 @@ demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 test: check .tools/servers  ## lint, types and all Python tests, those with real servers included
 	$(BIN)/pytest
 
-test-all: test check-container  ## all that can be tested on one machine
+test-all: test check-container check-systemd  ## all that can be tested on one machine
 
 check-container: .venv/dev .tools/container/base.tar  ## build the image and run it, without a registry; as root or with sudo
 	$(BIN)/pytest -rP tests/container/check_image.py
+
+check-systemd: .venv/dev  ## let systemd check the unit
+	tests/systemd/check-unit
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey"
