@@ -16,8 +16,9 @@ test-all: test check-container check-systemd  ## all that can be tested on one m
 check-container: .venv/dev .tools/container/base.tar  ## build the image and run it, without a registry; as root or with sudo
 	$(BIN)/pytest -rP tests/container/check_image.py
 
-check-systemd: .venv/dev  ## let systemd check the unit
+check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the unit and run it; as root or with sudo
 	tests/systemd/check-unit
+	$(BIN)/pytest tests/systemd/check_service.py
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey"
@@ -53,3 +54,6 @@ clean:
 
 .tools/container/base.tar: tests/container/get-base
 	tests/container/get-base
+
+.tools/container/systemd.tar: tests/systemd/get-base .tools/container/base.tar
+	tests/systemd/get-base

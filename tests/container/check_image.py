@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 import requests
 
 from exporter import __version__
-from tests.container.engine import BASE, IMAGE, OFFICIAL, Engine
+from tests.container.engine import BASE, IMAGE, OFFICIAL, Engine, trusted_authorities
 from tests.running import ROOT, Started, eventually, free_port
 
 LOCKED_UP = (
@@ -41,9 +40,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         if not NAMED_BASE:
             engine("import", BASE, OFFICIAL, within=120)
         ca = tmp_path_factory.mktemp("secret") / "ca.pem"
-        trusted = os.environ.get("PIP_CERT") or ssl.get_default_verify_paths().cafile
-        assert trusted, "no file with the certificate authorities that this machine trusts"
-        ca.write_text(f"{Path(trusted).read_text()}\n# {MARK}\n")
+        ca.write_text(f"{trusted_authorities().read_text()}\n# {MARK}\n")
         words = (
             f"--secret=id=ca,src={ca}",
             f"--build-arg=PYTHON_IMAGE={NAMED_BASE or OFFICIAL}",

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+import ssl
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,6 +16,13 @@ BASE = ROOT / ".tools" / "container" / "base.tar"
 OFFICIAL = "docker.io/library/python:3.13-slim"
 IMAGE = "localhost/smspartner-exporter:check"
 _AS_ROOT = () if os.geteuid() == 0 else ("sudo",)
+
+
+def trusted_authorities() -> Path:
+    """Return the file with the certificate authorities that this machine trusts."""
+    found = os.environ.get("PIP_CERT") or ssl.get_default_verify_paths().cafile
+    assert found, "this machine has no file with the certificate authorities that it trusts"
+    return Path(found)
 
 
 class Engine:
