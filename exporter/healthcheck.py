@@ -1,7 +1,7 @@
 """``python -m exporter.healthcheck``: whether the exporter in this container is healthy, where there is no curl.
 
 It asks at the address that the container's first process was told to listen on. It imports little, because it runs
-again and again, within the container's memory.
+again and again, within the container's memory. It speaks plain HTTP and has no login.
 """
 
 import socket
