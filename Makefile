@@ -3,7 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-more check check-browser check-dashboard test-fast dashboard lock clean
+.PHONY: demo test test-all test-more check check-browser check-dashboard check-container check-systemd
+.PHONY: test-fast dashboard lock clean
 DASHBOARD := grafana/dashboards/smspartner.json
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
@@ -12,12 +13,23 @@ demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 test: check .tools/servers  ## lint, types and all Python tests, those with real servers included (most only wait)
 	$(BIN)/pytest -n 4 --dist worksteal -m "not browser"
 
-test-all: test test-more  ## `make test`, and what needs a browser or Node
+test-all: test test-more  ## `make test`, and what needs a browser, Node or a container build
 
-test-more: check-browser check-dashboard
+test-more: check-browser check-dashboard check-container check-systemd
+
+check-browser: .venv/dev  ## the status page in a real browser; installs Debian's chromium where there is none
+	tests/bin/get-browser
+	$(BIN)/pytest -m browser
 
 check-dashboard: .venv/dev .tools/servers  ## the dashboard in the packages that Grafana publishes; needs Node
 	grafana/checks/run
+
+check-container: .venv/dev .tools/container/base.tar  ## build the image and run it, without a registry; as root or with sudo
+	$(BIN)/pytest -rP tests/container/check_image.py
+
+check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the unit and run it; as root or with sudo
+	tests/systemd/check-unit
+	$(BIN)/pytest tests/systemd/check_service.py
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey"
@@ -26,10 +38,7 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-
-check-browser: .venv/dev  ## the status page in a real browser; installs Debian's chromium where there is none
-	tests/bin/get-browser
-	$(BIN)/pytest -m browser
+	$(BIN)/hadolint Dockerfile
 
 dashboard: .venv/dev  ## write the Grafana dashboard anew
 	$(BIN)/python grafana/dashboard.py > $(DASHBOARD).new
@@ -58,3 +67,9 @@ clean:
 	tests/bin/get-servers
 	tests/bin/get-prometheus-3 || echo "The rules will be tested without Prometheus 3." >&2
 	touch $@
+
+.tools/container/base.tar: tests/container/get-base
+	tests/container/get-base
+
+.tools/container/systemd.tar: tests/systemd/get-base .tools/container/base.tar
+	tests/systemd/get-base
