@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol
 
 import msgspec
@@ -51,8 +52,8 @@ class MonthFetcher(Protocol):
 
 def latest_complete_month(now: float) -> str:
     """Return the newest month that is over, at a Unix time."""
-    day = paris_date(now - COMPLETE_AFTER)
-    return month_of(day.replace(year=day.year - (day.month == 1), month=(day.month - 2) % 12 + 1, day=1))
+    first_of_running = paris_date(now - COMPLETE_AFTER).replace(day=1)
+    return month_of(first_of_running - timedelta(days=1))
 
 
 def choose_months(first: str, last: str | None, now: float) -> list[str]:

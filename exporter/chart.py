@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Mapping
 
 from exporter.figures import MonthFigures
-from exporter.months import next_month
+from exporter.months import months_between
 from exporter.words import money, month_name, short
 
 _TOP, _BASE, _HEIGHT = 22, 172, 210
@@ -28,7 +28,7 @@ def cost_chart(
 
     `so_far` are the months that are not over yet in the figures. `ident` makes the element's ids unique in the page.
     """
-    places = _calendar(min(months), max(months))
+    places = months_between(min(months), max(months))
     highest = max([figures.cost for figures in months.values()] + ([budget] if budget else []))
     step = grid_step(highest)
     top = max(1, math.ceil(highest / step)) * step
@@ -103,13 +103,6 @@ def _labels(places: list[str]) -> list[str]:
 
 def _middle(index: int, count: int) -> str:
     return f"{100 * (index + 0.5) / count:.4g}%"
-
-
-def _calendar(first: str, last: str) -> list[str]:
-    places = [first]
-    while places[-1] < last:
-        places.append(next_month(places[-1]))
-    return places
 
 
 def _description(months: Mapping[str, MonthFigures], so_far: Collection[str], currency: str | None) -> str:
