@@ -4,11 +4,16 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from exporter.pace import boot_id
+from exporter.pace_file import PaceFile
+from exporter.state import StateDirectory
 from tests.fakes import FakeClock
 from tests.running import Started
 
@@ -50,3 +55,21 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.captureWarnings(False)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Started]:
+    """Start real processes that the tests of a module share."""
+    shared = Started()
+    yield shared
+    shared.end()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state directory as a process left it that asked nothing lately: its past is known."""
+    directory = StateDirectory(tmp_path / "state")
+    with PaceFile(directory, boot_id()).locked() as file:
+        assert file
+        file.write(time.monotonic())
+    return directory.path

@@ -133,33 +133,23 @@ class Started:
 
     def prometheus(self, directory: Path, config: str, *flags: str) -> Running:
         """Start Prometheus with a configuration, its data in `directory`."""
-        file = directory / "prometheus.yml"
-        file.write_text(config)
-        port = free_port()
-        running = self.command(
-            TOOLS / "prometheus",
-            f"--config.file={file}",
-            f"--storage.tsdb.path={directory / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            *flags,
+        return self._server(
+            "prometheus", directory, config, f"--storage.tsdb.path={directory / 'data'}", *flags
         )
-        running.url = f"http://127.0.0.1:{port}"
-        eventually(lambda: running.get("/-/ready").ok)
-        return running
 
     def alertmanager(self, directory: Path, config: str) -> Running:
         """Start Alertmanager with a configuration, its data in `directory`."""
-        file = directory / "alertmanager.yml"
+        storage = f"--storage.path={directory / 'alertmanager'}"
+        return self._server("alertmanager", directory, config, storage, "--cluster.listen-address=")
+
+    def _server(self, program: str, directory: Path, config: str, *flags: str) -> Running:
+        file = directory / f"{program}.yml"
         file.write_text(config)
-        port = free_port()
+        address = f"127.0.0.1:{free_port()}"
         running = self.command(
-            TOOLS / "alertmanager",
-            f"--config.file={file}",
-            f"--storage.path={directory / 'alertmanager'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--cluster.listen-address=",
+            TOOLS / program, f"--config.file={file}", f"--web.listen-address={address}", *flags
         )
-        running.url = f"http://127.0.0.1:{port}"
+        running.url = f"http://{address}"
         eventually(lambda: running.get("/-/ready").ok)
         return running
 

@@ -57,13 +57,6 @@ return [...document.querySelectorAll("details tbody tr")].map(row => [...row.cel
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Started]:
-    started = Started()
-    yield started
-    started.end()
-
-
-@pytest.fixture(scope="module")
 def browser(processes: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     shutil.rmtree(PICTURES, ignore_errors=True)
     PICTURES.mkdir()

@@ -68,13 +68,6 @@ def pasts() -> Iterator[Past]:
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Started]:
-    started = Started()
-    yield started
-    started.end()
-
-
-@pytest.fixture(scope="module")
 def history(processes: Started, tmp_path_factory: pytest.TempPathFactory) -> Running:
     return prometheus_of(processes, tmp_path_factory.mktemp("history"), [*pasts()])
 

@@ -10,26 +10,13 @@ import pytest
 import requests
 
 from exporter import metrics
-from exporter.pace import boot_id
-from exporter.pace_file import PaceFile
 from exporter.simulator import most_in_60s
-from exporter.state import StateDirectory
 from tests.running import Running, Started, eventually, query
 
 pytestmark = pytest.mark.journey
 
 KEY = "S3CR+T/key=%41&é"
 SAMPLE = (Path(__file__).parent / "data" / "cost-resume.json").read_text()
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    """A state directory as a process left it that asked nothing lately: its past is known."""
-    directory = StateDirectory(tmp_path / "state")
-    with PaceFile(directory, boot_id()).locked() as file:
-        assert file
-        file.write(time.monotonic())
-    return directory.path
 
 
 def order(simulator: Running, **orders: object) -> None:

@@ -10,25 +10,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from exporter.pace import boot_id
-from exporter.pace_file import PaceFile
-from exporter.state import StateDirectory
 from tests.running import Running, Started, eventually
 
 pytestmark = pytest.mark.journey
 
 KEY = "S3CR3T-K3Y"
 ENDINGS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    """A state directory whose past is known, so that the first request need not wait."""
-    directory = StateDirectory(tmp_path / "state")
-    with PaceFile(directory, boot_id()).locked() as file:
-        assert file
-        file.write(time.monotonic())
-    return directory.path
 
 
 def configured(directory: Path, simulator: Running, **values: object) -> Path:
