@@ -14,6 +14,7 @@ from exporter.figures import Failure, MonthFigures, Poll
 from exporter.kept import KeptFigures
 from exporter.months import month_of, months_between, paris_date
 from exporter.pace import Pace, Permission, Wait
+from exporter.paces import Paces
 from exporter.progress import Bar
 from exporter.schedule import NEEDS_ANOTHER_KEY, after_failure
 from exporter.secret import Secret
@@ -79,7 +80,7 @@ class Backfill:
         settings: Settings,
         months: Sequence[str],
         client: MonthFetcher,
-        pace: Pace,
+        paces: Paces,
         directory: StateDirectory | None,
         clock: Clock,
         bar: Bar | None = None,
@@ -87,7 +88,7 @@ class Backfill:
         self._settings = settings
         self._months = months
         self._client = client
-        self._pace = pace
+        self._paces = paces
         self._directory = directory
         self._clock = clock
         self._bar = bar
@@ -114,7 +115,7 @@ class Backfill:
     @property
     def seconds_left(self) -> float:
         """How long the rest takes at the pace, if nothing fails and nobody else asks."""
-        return len(self.missing) * self._pace.interval
+        return len(self.missing) * self._paces.interval
 
     def figures(self) -> dict[str | None, dict[str, MonthFigures]]:
         """Return what the API has of the months, by account."""
@@ -151,8 +152,8 @@ class Backfill:
         """Ask for a month until there is an answer."""
         poll = Poll(due=self._clock.monotonic())
         while True:
-            deadline = self._permission(poll.due)
-            key, asked = account.key.read(), self._clock.time()
+            key, pace, deadline = self._permission(account, poll.due)
+            asked = self._clock.time()
             try:
                 answer = AskedMonth(self._client.fetch_month(month, key, deadline), asked)
             except Failure as failure:
@@ -161,22 +162,24 @@ class Backfill:
                 self._take(account, month, answer, key)
                 return
             finally:
-                self._pace.release()
+                pace.release()
 
-    def _permission(self, due: float) -> float:
-        """Wait until a request may be sent, from `due` on. Return its deadline."""
+    def _permission(self, account: AccountSettings, due: float) -> tuple[Secret, Pace, float]:
+        """Wait until a request may be sent, from `due` on. Return with which key, at which pace, and its deadline."""
         while True:
             self._wait_until(due)
-            permission = self._pace.try_acquire(self._settings.timeout)
+            key = account.key.read()
+            pace = self._paces.of(key)
+            permission = pace.try_acquire(self._settings.timeout)
             if self._directory and not self._directory.writable:
-                self._pace.release()
+                pace.release()
                 raise BackfillError(
                     f"{self._directory.path}: cannot be written, and without it the limit cannot be kept together "
                     "with the exporter: run it as the exporter's user, with its --state.dir"
                 )
             match permission:
                 case Permission(deadline):
-                    return deadline
+                    return key, pace, deadline
                 case Wait(seconds):
                     due = self._clock.monotonic() + seconds
 
@@ -227,5 +230,5 @@ class Backfill:
     def _draw(self, seconds_to_next: float) -> None:
         if self._bar:
             left = len(self.missing)
-            time_left = format_duration(seconds_to_next + (left - 1) * self._pace.interval)
+            time_left = format_duration(seconds_to_next + (left - 1) * self._paces.interval)
             self._bar.draw(self.total - left, self.total, f"about {time_left} left")

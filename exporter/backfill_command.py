@@ -19,7 +19,7 @@ from exporter.durations import format_duration
 from exporter.flags import PROGRAM, Parser, add_common_flags
 from exporter.kept import replace_file
 from exporter.openmetrics import MonthSamples
-from exporter.pace import Pace
+from exporter.paces import Paces
 from exporter.progress import Bar
 from exporter.settings import Settings
 from exporter.state import StateDirectory
@@ -45,7 +45,7 @@ def parse(words: Sequence[str], now: float) -> argparse.Namespace:
 def run(
     flags: argparse.Namespace,
     settings: Settings,
-    pace: Pace,
+    paces: Paces,
     directory: StateDirectory | None,
     clock: Clock,
 ) -> int:
@@ -54,7 +54,7 @@ def run(
     if bar:
         log.configure(flags.log_level, flags.log_format, bar)
     client = Client(Transport(settings.base_url, clock), clock, settings.statistics)
-    backfill = Backfill(settings, flags.months, client, pace, directory, clock, bar)
+    backfill = Backfill(settings, flags.months, client, paces, directory, clock, bar)
     requests = len(backfill.missing)
     logger.info(
         "backfill begins",

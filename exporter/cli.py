@@ -17,7 +17,7 @@ from exporter.clock import SystemClock
 from exporter.door import Door
 from exporter.durations import format_duration
 from exporter.flags import PROGRAM, Parser, add_common_flags, state_dir
-from exporter.pace import Pace
+from exporter.paces import Paces
 from exporter.server import ListenError, format_address, listen, parse_listen_address
 from exporter.service import Service
 from exporter.settings import Settings
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = backfill_command.parse(words[1:], clock.time()) if is_backfill else _parse_run(words)
     log.configure(flags.log_level, flags.log_format)
     try:
-        with _simulated_api(flags.demo) as demo_url:
+        with _simulated_api(flags) as demo_url:
             return (_backfill if is_backfill else _run)(flags, demo_url, clock)
     except (config.ConfigError, ListenError, BackfillError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
@@ -108,8 +108,8 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
         return 0
     host, port = flags.listen_address
     with listen(host, port) as listening:
-        pace, directory = _pace_and_directory(flags, settings, demo_url, clock)
-        service = Service(settings, read_settings, pace, directory, clock, flags.telemetry_path, door)
+        paces, directory = _paces_and_directory(flags, settings, demo_url, clock)
+        service = Service(settings, read_settings, paces, directory, clock, flags.telemetry_path, door)
         logger.info(
             "listening",
             extra={
@@ -127,31 +127,34 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
 
 def _backfill(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
     settings = config.load(flags.config_file, os.environ, demo_url)
-    pace, directory = _pace_and_directory(flags, settings, demo_url, clock)
+    paces, directory = _paces_and_directory(flags, settings, demo_url, clock)
     # A simulated API is another one with each start: what was kept of it could not be used again.
-    return backfill_command.run(flags, settings, pace, None if demo_url else directory, clock)
+    return backfill_command.run(flags, settings, paces, None if demo_url else directory, clock)
 
 
-def _pace_and_directory(
+def _paces_and_directory(
     flags: argparse.Namespace, settings: Settings, demo_url: str | None, clock: SystemClock
-) -> tuple[Pace, StateDirectory | None]:
+) -> tuple[Paces, StateDirectory | None]:
+    limit, scope = settings.requests_per_minute, settings.limit_scope
     if demo_url:
         # Nobody but this process can have asked the simulated API: it was born with it.
-        pace = Pace(settings.requests_per_minute, clock, past_is_empty=True)
-        return pace, StateDirectory(flags.state_dir) if flags.state_dir else None
+        paces = Paces(limit, clock, past_is_empty=True, scope=scope)
+        return paces, StateDirectory(flags.state_dir) if flags.state_dir else None
     directory = StateDirectory(state_dir(flags.state_dir, os.environ))
-    return Pace(settings.requests_per_minute, clock, directory), directory
+    return Paces(limit, clock, directory, scope=scope), directory
 
 
 @contextlib.contextmanager
-def _simulated_api(wanted: bool) -> Iterator[str | None]:
-    """Serve the simulated API on loopback for as long as it is needed; give its base URL."""
-    if not wanted:
+def _simulated_api(flags: argparse.Namespace) -> Iterator[str | None]:
+    """Serve the simulated API on loopback for as long as it is needed; give its base URL. Raises ConfigError."""
+    if not flags.demo:
         yield None
         return
-    from exporter.simulator import Simulator, serve  # noqa: PLC0415 - costs memory, and only a demo needs it
+    from exporter.simulated_api import Options  # noqa: PLC0415 - costs memory, and only a demo needs it
+    from exporter.simulator import Simulator, serve  # noqa: PLC0415
 
-    with serve(Simulator()) as server:
+    scope = config.load(flags.config_file, os.environ, demo_url="http://localhost").limit_scope
+    with serve(Simulator(options=Options(limit_per_key=scope == "account"))) as server:
         yield server.base_url
 
 
@@ -164,6 +167,7 @@ def _describe(settings: Settings) -> str:
     return (
         f"configuration is fine: {accounts} account{'s' * (accounts != 1)}, {accounts * queries} requests every "
         f"{format_duration(settings.poll_interval)}, at most {settings.requests_per_minute} a minute"
+        f"{' with each key' * (settings.limit_scope == 'account')}"
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -19,6 +20,7 @@ from exporter.settings import (
     DateRange,
     Interval,
     KeySource,
+    LimitScope,
     Settings,
     describe_key_error,
 )
@@ -60,6 +62,7 @@ class _Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     credits: bool = True
     monthly_budget: float | None = None
     requests_per_minute: int = MAX_REQUESTS_PER_MINUTE
+    limit_scope: LimitScope = "all"
     timeout: str = "30s"
     accounts: list[_Account] | None = None
 
@@ -76,6 +79,7 @@ _EXPECTED = {
     "credits": "true or false",
     "current_month": "true or false",
     "from": "a day such as 2024-01-01",
+    "limit_scope": "all or account",
     "monthly_budget": "a number above 0 in the account's currency, such as 500; leave it out where there is no budget",
     "name": "text: put the name in quotes",
     "poll_interval": "a duration such as 30s, 15m, 1h30m or 1d",
@@ -121,6 +125,7 @@ def _settings(
         current_month=config.current_month,
         credits=config.credits,
         requests_per_minute=_requests_per_minute(config.requests_per_minute),
+        limit_scope=config.limit_scope,
         timeout=_duration("timeout", config.timeout, MAX_TIMEOUT),
     )
     _check_interval(settings)
@@ -244,7 +249,10 @@ def _statistics(statistics: str | _Range) -> Interval:
 
 
 def _check_interval(settings: Settings) -> None:
-    accounts = len(settings.accounts)
+    accounts, who = len(settings.accounts), ""
+    if settings.limit_scope == "account":
+        accounts = max(Counter(account.key.read() for account in settings.accounts).values())
+        who = " with the same key" * (accounts > 1)
     requests = accounts * len(settings.queries)
     pace = pace_interval(settings.requests_per_minute)
     least = requests * pace
@@ -252,7 +260,7 @@ def _check_interval(settings: Settings) -> None:
         rounded = -int(-least // 60) * 60 if least > 600 else least
         raise SchemaError(
             "poll_interval",
-            f"{accounts} account{'s' * (accounts > 1)} need{'s' * (accounts == 1)} {requests} "
+            f"{accounts} account{'s' * (accounts > 1)}{who} need{'s' * (accounts == 1)} {requests} "
             f"request{'s' * (requests > 1)} a round, {int(600 / pace) / 10} a minute are possible: poll_interval "
             f"must be at least {format_duration(rounded)}",
         )

@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from exporter import __version__
 from exporter.figures import Account, Exchanges, Reason, Snapshot
 from exporter.months import month_start
+from exporter.settings import LimitScope
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Status:
     reload_success_time: float
     wall_minus_monotonic: float
     """What turns an instant of the monotonic clock into a Unix time."""
+    limit_scope: LimitScope = "all"
 
 
 Labels = tuple[str, ...]
@@ -216,12 +218,13 @@ def _exporter(status: Status) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "smspartner_api_requests_per_minute_limit",
-        "Requests the exporter sends in any minute at most, all accounts together.",
+        "Requests the exporter sends in any minute at most: all together, or with each key, as limit_scope says.",
         status.requests_per_minute,
     )
     yield GaugeMetricFamily(
         "smspartner_api_requests_last_minute",
-        "Requests this process sent in the last 60 seconds.",
+        "Requests this process sent in the last 60 seconds: all together, or the most with one key, as limit_scope "
+        "says.",
         status.requests_last_minute,
     )
     yield GaugeMetricFamily(

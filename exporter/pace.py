@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.clock import Clock
-from exporter.pace_file import Busy, LockedPaceFile, PaceFile
+from exporter.pace_file import Busy, KeyPaceFile, LockedPaceFile, PaceFile
 from exporter.state import StateDirectory
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class Wait:
 class Pace:
     """The pace of one process, in step with all that use the same state directory, if there is one.
 
+    It is that of all requests together, or with `key_file`, the name of a file there, that of one key.
     `past_is_empty` says that nobody can have sent a request before: then the first need not wait.
     """
 
@@ -73,10 +74,12 @@ class Pace:
         directory: StateDirectory | None = None,
         boot: str | None = None,
         past_is_empty: bool = False,
+        key_file: str | None = None,
     ) -> None:
         self.requests_per_minute = requests_per_minute
         self._clock = clock
-        self._file = PaceFile(directory, boot or boot_id()) if directory else None
+        self._file = _file(directory, boot or boot_id(), key_file) if directory else None
+        self._unknown_past_level = logging.DEBUG if key_file else logging.INFO
         self._own: float | None = clock.monotonic() if past_is_empty else None
         self._reserved: float | None = None
         self._in_flight = False
@@ -117,6 +120,15 @@ class Pace:
                 except Busy:
                     pass  # the next try_acquire does it; until then the file is only too careful
 
+    def hold(self, until: float) -> None:
+        """Permit nothing before an instant on the monotonic clock."""
+        with self._lock:
+            self._own = until if self._own is None else max(self._own, until)
+
+    def forgettable(self, since: float) -> bool:
+        """Say whether nothing was asked or waited for since an instant on the monotonic clock."""
+        return not self._in_flight and (self._own is None or self._own < since)
+
     def requests_last_minute(self) -> int:
         """Count the requests this process sent in the last 60 s."""
         since = self._clock.monotonic() - 60
@@ -131,7 +143,8 @@ class Pace:
             self._bring_forward(file)
         now = self._clock.monotonic()
         shared = file.read() if file else None
-        if file and (shared is None or shared > now + MAX_TIMEOUT + _MINUTE_WITH_MARGIN):
+        most = now + MAX_TIMEOUT + _MINUTE_WITH_MARGIN
+        if file and (shared is None or shared > most):
             if file.write(now + self.interval):
                 return self._wait_out_unknown_past(now)
             file = shared = None
@@ -143,6 +156,12 @@ class Pace:
             return Wait(
                 min(permitted - now, _RECHECK_AFTER) if another_may_bring_it_forward else permitted - now
             )
+        others = self._file.others(now, most) if self._file and file else []
+        if file and None in others:
+            file.write(now + self.interval)
+            return self._wait_out_unknown_past(now)
+        if held := [instant for instant in others if instant is not None]:
+            return Wait(min(max(held) - now, _RECHECK_AFTER))
         reservation = now + timeout + self.interval
         if file and not file.write(reservation) and self._own is None:
             return self._wait_out_unknown_past(now)
@@ -152,7 +171,8 @@ class Pace:
         return Permission(now + timeout)
 
     def _wait_out_unknown_past(self, now: float) -> Wait:
-        logger.info(
+        logger.log(
+            self._unknown_past_level,
             "what was requested before is unknown: waiting one pace before the next request",
             extra={"seconds": round(self.interval, 1)},
         )
@@ -167,3 +187,7 @@ class Pace:
                 if not file.write(self._own if is_ours else max(shared, self._own)):
                     return
         self._reserved = None
+
+
+def _file(directory: StateDirectory, boot: str, key_file: str | None) -> PaceFile:
+    return KeyPaceFile(directory, boot, key_file) if key_file else PaceFile(directory, boot)

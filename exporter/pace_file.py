@@ -1,19 +1,24 @@
-"""The file through which processes share the instant of the next permitted request.
+"""The files through which processes share the instant of the next permitted request.
 
-One short line, overwritten in place under ``flock``: that is atomic to a kill, needs no second file and goes on
+One short line each, overwritten in place under ``flock``: that is atomic to a kill, needs no second file and goes on
 working on a full disk. The line names the boot whose monotonic clock it speaks of, and ends in a checksum.
+
+`FILE_NAME` holds the instant of requests that are paced all together. Where they are paced by key, each key has a file
+of its own beside it. Either kind is decided on under the lock of `FILE_NAME`, and heeds the instants of the other: so
+a restart with the other kind, and processes that do not agree on it, keep each key's pace as well.
 """
 
 import contextlib
 import fcntl
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from exporter.state import StateDirectory
 
 FILE_NAME = "pace"
+KEY_FILE_PREFIX = "pace-"
 _VERSION = "pace-1"
 _MAX_BYTES = 256
 
@@ -23,12 +28,13 @@ class Busy(Exception):  # noqa: N818 - it is no error, only not now
 
 
 class LockedPaceFile:
-    """The pace file while this process holds its lock."""
+    """A pace file while this process holds its lock."""
 
-    def __init__(self, descriptor: int, directory: StateDirectory, boot: str) -> None:
+    def __init__(self, descriptor: int, directory: StateDirectory, boot: str, name: str) -> None:
         self._descriptor = descriptor
         self._directory = directory
         self._boot = boot
+        self._name = name
 
     def read(self) -> float | None:
         """Return the instant, or None where the file says nothing that holds for this boot."""
@@ -49,19 +55,27 @@ class LockedPaceFile:
         try:
             written = os.pwrite(self._descriptor, line, 0) == len(line)
         except OSError as error:
-            self._directory.failed(FILE_NAME, error)
+            self._directory.failed(self._name, error)
             return False
         if written:
-            self._directory.wrote(FILE_NAME)
+            self._directory.wrote(self._name)
         return written
+
+    def remove(self) -> bool:
+        """Remove the file: whoever looks for it finds the past unknown. Return whether it is gone."""
+        with contextlib.suppress(OSError):
+            (self._directory.path / self._name).unlink()
+            return True
+        return False
 
 
 class PaceFile:
-    """The pace file of a state directory."""
+    """The pace file of all requests together in a state directory."""
 
-    def __init__(self, directory: StateDirectory, boot: str) -> None:
+    def __init__(self, directory: StateDirectory, boot: str, name: str = FILE_NAME) -> None:
         self._directory = directory
         self._boot = boot
+        self._name = name
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[LockedPaceFile | None]:
@@ -69,16 +83,28 @@ class PaceFile:
         try:
             descriptor = self._open()
         except OSError as error:
-            self._directory.failed(FILE_NAME, error)
+            self._directory.failed(self._name, error)
             yield None
             return
         try:
-            yield LockedPaceFile(descriptor, self._directory, self._boot)
+            yield LockedPaceFile(descriptor, self._directory, self._boot, self._name)
         finally:
             os.close(descriptor)
 
+    def others(self, now: float, most: float) -> list[float | None]:
+        """Return the instants to come of the other kind, None for one that cannot be true, later than `most`.
+
+        What is not to come is forgotten. It is called under the lock. Raises Busy.
+        """
+        swept = sweep_key_files(self._directory, self._boot, lambda instant: now < instant <= most)
+        return [
+            instant if instant and instant <= most else None
+            for instant in swept
+            if not instant or instant > now
+        ]
+
     def _open(self) -> int:
-        path = self._directory.path / FILE_NAME
+        path = self._directory.path / self._name
         self._directory.make()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -91,6 +117,46 @@ class PaceFile:
             os.close(descriptor)
             raise
         return descriptor
+
+
+class KeyPaceFile(PaceFile):
+    """The pace file of one key. `name` begins with `KEY_FILE_PREFIX`."""
+
+    def __init__(self, directory: StateDirectory, boot: str, name: str) -> None:
+        super().__init__(directory, boot, name)
+        self._common = PaceFile(directory, boot)
+        self._locked_common: LockedPaceFile | None = None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[LockedPaceFile | None]:
+        """Hold the lock of this file, and that of all requests together."""
+        with self._common.locked() as common, super().locked() as file:
+            if common:
+                self._directory.wrote(FILE_NAME)
+            self._locked_common = common
+            yield file
+
+    def others(self, now: float, most: float) -> list[float | None]:
+        """Return the instant of all requests together, if it is to come; None if it cannot be true."""
+        common = self._locked_common
+        instant = common.read() if common else None
+        if not common or instant is None or instant <= now:
+            return []
+        return [instant] if instant <= most or not common.remove() else [None]
+
+
+def sweep_key_files(
+    directory: StateDirectory, boot: str, keep: Callable[[float], bool]
+) -> Iterator[float | None]:
+    """Yield what each key's file says, as `LockedPaceFile.read` does; remove those that say nothing to `keep`.
+
+    What cannot be removed says nothing either. Raises Busy.
+    """
+    for path in directory.path.glob(f"{KEY_FILE_PREFIX}*"):
+        with PaceFile(directory, boot, path.name).locked() as file:
+            instant = file.read() if file else None
+            if file and ((instant is not None and keep(instant)) or file.remove()):
+                yield instant
 
 
 def _check_still_at(path: Path, descriptor: int) -> None:

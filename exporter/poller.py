@@ -7,10 +7,12 @@ from typing import Protocol
 
 import msgspec
 
+from exporter.agenda import Agenda
 from exporter.clock import Clock
 from exporter.durations import format_duration
 from exporter.figures import Account, Exchanges, Failure, Figures, Poll, Query, Reason
-from exporter.pace import Pace, Permission, Wait
+from exporter.pace import Permission, Wait
+from exporter.paces import Paces
 from exporter.schedule import NEEDS_ANOTHER_KEY, after_failure, after_success, due_by, not_before
 from exporter.secret import Secret
 from exporter.settings import AccountSettings, Settings
@@ -33,13 +35,19 @@ class Fetcher(Protocol):
 
 
 class Poller:
-    """Asks for each account's figures in turn, at the pace, and publishes what comes back to the store.
+    """Asks for each account's figures in turn, at their pace, and publishes what comes back to the store.
+
+    One request is under way at a time, and a failed poll is due only after those that waited longer, so that no
+    account starves. An exchange that hangs costs all of them up to the timeout. Where one pace holds for all, that adds
+    to the pace that everyone waits for anyway; where each key has its own, others that were permitted wait meanwhile.
+    An account that always hangs does that once in 10 minutes with each of its queries: three timeouts of 30 s then
+    take a seventh of the time.
 
     `run` and `step` belong to one thread; everything else may be called from any.
     """
 
-    def __init__(self, settings: Settings, client: Fetcher, pace: Pace, store: Store, clock: Clock) -> None:
-        self._pace = pace
+    def __init__(self, settings: Settings, client: Fetcher, paces: Paces, store: Store, clock: Clock) -> None:
+        self._paces = paces
         self._store = store
         self._clock = clock
         self._wake = threading.Event()
@@ -75,26 +83,35 @@ class Poller:
             settings, client = self._reconfigured.popleft()
             self._configure(settings, client, before=self._settings)
         self._notice_other_keys()
-        account, query = self._most_urgent()
-        until_due = account.polls[query].due - self._clock.monotonic()
-        if until_due > 0:
-            return min(until_due, _LOOK_FOR_ANOTHER_KEY_EVERY if self._refused else _LONGEST_SLEEP)
-        match self._pace.try_acquire(self._settings.timeout):
-            case Wait(seconds):
-                return seconds
-            case Permission(deadline):
-                try:
-                    self._ask(account, query, deadline)
-                finally:
-                    self._pace.release()
-        return 0.0
+        while due := self._agenda.due(self._clock.monotonic()):
+            name, query = due
+            key = self._accounts[name].key.read()
+            pace = self._paces.of(key)
+            match pace.try_acquire(self._settings.timeout):
+                case Wait(seconds):
+                    self._hold(name, seconds)
+                case Permission(deadline):
+                    try:
+                        self._ask(self._account(name), query, key, deadline)
+                    finally:
+                        pace.release()
+                    return 0.0
+        seconds = self._agenda.next() - self._clock.monotonic()
+        return min(seconds, _LOOK_FOR_ANOTHER_KEY_EVERY if self._refused else _LONGEST_SLEEP)
+
+    def _hold(self, name: str | None, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds
+        if self._paces.scope == "all":
+            self._agenda.hold_all(until)
+        else:
+            self._agenda.hold(name, until)
 
     def _configure(self, settings: Settings, client: Fetcher, before: Settings | None = None) -> None:
         self._settings = settings
         self._client = client
         self._accounts = {account.name: account for account in settings.accounts}
         self._refused = {asked: key for asked, key in self._refused.items() if asked[0] in self._accounts}
-        self._pace.requests_per_minute = settings.requests_per_minute
+        self._paces.configure(settings.requests_per_minute, settings.limit_scope)
         known = {account.name: account for account in self._store.snapshot}
         if before and before.base_url != settings.base_url:
             known = {}
@@ -102,6 +119,9 @@ class Poller:
         self._store.replace(
             tuple(self._adopt(account, known.get(account.name)) for account in settings.accounts)
         )
+        self._agenda = Agenda(settings.queries)
+        for adopted in self._store.snapshot:
+            self._agenda.put(adopted)
         if before and before.statistics != settings.statistics:
             for account in settings.accounts:
                 self._make_due(account.name, Query.STATISTICS)
@@ -134,25 +154,19 @@ class Poller:
                 self._make_due(name, query)
 
     def _make_due(self, name: str | None, query: Query) -> None:
-        account = next(account for account in self._store.snapshot if account.name == name)
+        account = self._account(name)
         if query in account.polls:
             poll = due_by(account.polls[query], self._clock.monotonic())
-            self._store.publish(msgspec.structs.replace(account, polls={**account.polls, query: poll}))
+            self._publish(msgspec.structs.replace(account, polls={**account.polls, query: poll}))
 
-    def _most_urgent(self) -> tuple[Account, Query]:
-        """Return what has been due longest; at the same time, what is known least recently."""
-        order = {query: index for index, query in enumerate(self._settings.queries)}
-        return min(
-            ((account, query) for account in self._store.snapshot for query in account.polls),
-            key=lambda one: (
-                one[0].polls[one[1]].due,
-                one[0].figures.fetched.get(one[1], 0.0),
-                order[one[1]],
-            ),
-        )
+    def _account(self, name: str | None) -> Account:
+        return next(account for account in self._store.snapshot if account.name == name)
 
-    def _ask(self, account: Account, query: Query, deadline: float) -> None:
-        key = self._accounts[account.name].key.read()
+    def _publish(self, account: Account, figures_of: Secret | None = None) -> None:
+        self._store.publish(account, figures_of)
+        self._agenda.put(account)
+
+    def _ask(self, account: Account, query: Query, key: Secret, deadline: float) -> None:
         started = self._clock.monotonic()
         figures, failure = account.figures, None
         try:
@@ -181,7 +195,7 @@ class Poller:
         taken = msgspec.structs.replace(
             account, figures=figures, polls=polls, exchanges={**account.exchanges, query.endpoint: exchanges}
         )
-        self._store.publish(taken, figures_of=key)
+        self._publish(taken, figures_of=key)
 
 
 def _log(account: str | None, query: Query, before: Poll, poll: Poll, now: float) -> None:

@@ -18,7 +18,7 @@ from exporter.config import ConfigError
 from exporter.door import Door
 from exporter.durations import format_duration
 from exporter.exposition import Exposition
-from exporter.pace import Pace
+from exporter.paces import Paces
 from exporter.poller import Poller
 from exporter.server import Server
 from exporter.settings import Settings
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _POLLER_ENDS_WITHIN = 0.5
 _NAMES_SHOWN = 5
+_BEFORE_START = "before this start is unknown, so the"
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -44,7 +45,7 @@ class Service:
         self,
         settings: Settings,
         read_settings: Callable[[], Settings],
-        pace: Pace,
+        paces: Paces,
         state: StateDirectory | None,
         clock: Clock,
         telemetry_path: str,
@@ -52,13 +53,13 @@ class Service:
     ) -> None:
         self._settings = settings
         self._read_settings = read_settings
-        self._pace = pace
+        self._paces = paces
         self._state = state
         self._clock = clock
         self._telemetry_path = telemetry_path
         self._door = door
         self._store = Store(state)
-        self._poller = Poller(settings, self._client(settings), pace, self._store, clock)
+        self._poller = Poller(settings, self._client(settings), paces, self._store, clock)
         self._reload_successful = True
         self._reload_success_time = clock.time()
         self._poller_failed = False
@@ -114,11 +115,12 @@ class Service:
         return metrics.Status(
             poll_interval=self._settings.poll_interval,
             requests_per_minute=self._settings.requests_per_minute,
-            requests_last_minute=self._pace.requests_last_minute(),
+            requests_last_minute=self._paces.requests_last_minute(),
             state_writable=self._state is None or self._state.writable,
             reload_successful=self._reload_successful,
             reload_success_time=self._reload_success_time,
             wall_minus_monotonic=self._clock.time() - self._clock.monotonic(),
+            limit_scope=self._settings.limit_scope,
         )
 
     def missing(self) -> str:
@@ -136,10 +138,10 @@ class Service:
         parts = [f"no figures yet{f' of {shown}' if shown else ''}"]
         if reasons:
             parts.append(f"polling fails: {', '.join(reasons)}")
-        elif seconds := self._pace.seconds_left_of_unknown_past():
+        elif seconds := self._paces.seconds_left_of_unknown_past():
+            what = "with a key before is unknown, so its" if self._paces.scope == "account" else _BEFORE_START
             parts.append(
-                "what was requested before this start is unknown, so the first request waits one pace: "
-                f"{format_duration(seconds)} left"
+                f"what was requested {what} first request waits one pace: {format_duration(seconds)} left"
             )
         return "; ".join(parts)
 

@@ -23,6 +23,8 @@ class DateRange:
 
 
 Interval = Literal["last_twelve_months", "last_month"] | DateRange
+LimitScope = Literal["all", "account"]
+"""What the provider's limit is taken to hold for: all requests together, or those with one key."""
 
 
 class KeySource:
@@ -93,6 +95,7 @@ class Settings:
     current_month: bool = True
     credits: bool = True
     requests_per_minute: int = 5
+    limit_scope: LimitScope = "all"
     timeout: float = 30
     queries: tuple[Query, ...] = field(init=False)
     """What is asked for each account in one round, in this order."""

@@ -39,3 +39,7 @@ class StateDirectory:
                 extra={"dir": self.path, "file": name, "reason": reason},
             )
         self._broken.add(name)
+
+    def forget(self, name: str) -> None:
+        """Note that a file is no longer to be written."""
+        self._broken.discard(name)

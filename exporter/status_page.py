@@ -83,8 +83,8 @@ def render(
 {"".join(sections)}
 </main>
 <footer>
-<p>Version {escape(__version__)}. {status.requests_last_minute} of at most {status.requests_per_minute} requests to the
-API in the last minute. Opening this page sends none. Months are those of Europe/Paris.</p>
+<p>Version {escape(__version__)}. {_requests(status)}. Opening this page sends none. Months are those of
+Europe/Paris.</p>
 </footer>
 </body>
 </html>
@@ -102,6 +102,11 @@ def _state(snapshot: Snapshot) -> str:
     if without:
         return f"{without} of {count} accounts {'has' if without == 1 else 'have'} no figures yet"
     return f"All {count} accounts are up to date"
+
+
+def _requests(status: Status) -> str:
+    most = f"{status.requests_last_minute} of at most {status.requests_per_minute} requests to the API"
+    return f"{most} in the last minute{', with the key most in use' * (status.limit_scope == 'account')}"
 
 
 def _own_problems(status: Status, missing: str) -> str:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -27,11 +28,12 @@ from exporter.durations import format_duration
 from exporter.figures import Account, Figures, MonthFigures
 from exporter.months import PARIS, first_and_last_day, month_end, month_start, months_between
 from exporter.openmetrics import MonthSamples
-from exporter.pace import Pace, Permission
+from exporter.pace import Permission
+from exporter.paces import Paces
 from exporter.progress import Bar
 from exporter.replies import RawReply
 from exporter.secret import Secret
-from exporter.settings import AccountSettings, KeySource, Settings
+from exporter.settings import AccountSettings, KeySource, LimitScope, Settings
 from exporter.simulated_api import Options
 from exporter.simulated_history import Account as SimulatedAccount
 from exporter.simulator import Simulator, most_in_60s, serve
@@ -87,9 +89,9 @@ def start(clock: FakeClock, transport: SimulatedTransport, tmp_path: Path) -> St
     def start(months: list[str], asked: Settings | None = None, bar: Bar | None = None) -> Backfill:
         asked = asked or settings()
         directory = StateDirectory(tmp_path / "state")
-        pace = Pace(asked.requests_per_minute, clock, directory)
+        paces = Paces(asked.requests_per_minute, clock, directory, scope=asked.limit_scope)
         client = Client(transport, clock, asked.statistics)
-        return Backfill(asked, months, client, pace, directory, clock, bar)
+        return Backfill(asked, months, client, paces, directory, clock, bar)
 
     return start
 
@@ -205,12 +207,13 @@ def test_each_account_is_asked_with_its_own_key(start: Start, transport: Simulat
     assert figures["marketing"] != figures["alerts"]
 
 
+@pytest.mark.parametrize("scope", ["all", "account"])
 def test_a_running_exporter_and_a_backfill_keep_to_the_limit_together(
-    start: Start, transport: SimulatedTransport, clock: FakeClock, tmp_path: Path
+    start: Start, transport: SimulatedTransport, clock: FakeClock, tmp_path: Path, scope: LimitScope
 ) -> None:
     rng = random.Random(5)
     transport.latency = lambda: rng.uniform(0, 2)
-    exporter = Pace(5, clock, StateDirectory(tmp_path / "state"))
+    exporter = Paces(5, clock, StateDirectory(tmp_path / "state"), scope=scope).of(Secret(KEY))
     polls: list[float] = []
 
     def poll() -> None:
@@ -229,7 +232,7 @@ def test_a_running_exporter_and_a_backfill_keep_to_the_limit_together(
         poll()
 
     clock.wait = wait_while_the_exporter_polls  # type: ignore[method-assign]
-    start(months_between("2023-11", "2026-10")).run()
+    start(months_between("2023-11", "2026-10"), replace(settings(), limit_scope=scope)).run()
     arrivals = [request.monotonic for request in transport.simulator.requests]
     assert len(arrivals) == 36 + len(polls)
     assert len(polls) > 5
@@ -430,8 +433,8 @@ class Command:
         flags = backfill_command.parse(words, self.clock.time())
         asked = settings(name, base_url=self.base_url)
         state = StateDirectory(self.directory / "state")
-        pace = Pace(asked.requests_per_minute, self.clock, state)
-        return backfill_command.run(flags, asked, pace, state, self.clock)
+        paces = Paces(asked.requests_per_minute, self.clock, state)
+        return backfill_command.run(flags, asked, paces, state, self.clock)
 
 
 @pytest.fixture

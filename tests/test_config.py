@@ -29,13 +29,14 @@ BUDGET = (
 )
 INTERVAL = "poll_interval: expected a duration such as 30s, 15m, 1h30m or 1d"
 REQUESTS = "requests_per_minute: expected a whole number from 1 to 5, the provider's limit"
+SCOPE = "limit_scope: expected all or account"
 STATISTICS = "statistics: expected last_twelve_months, last_month, or {from: 2024-01-01, to: 2024-12-31}"
 FROM = "statistics.from: expected a day such as 2024-01-01"
 TIMEOUT = "timeout: expected a duration such as 30s"
 NAME = "accounts[0].name: expected 1 to 64 printable characters, without spaces around them"
 KNOWN = (
     "known here: api_key, api_key_file, base_url, poll_interval, statistics, current_month, credits, "
-    "monthly_budget, requests_per_minute, timeout, accounts"
+    "monthly_budget, requests_per_minute, limit_scope, timeout, accounts"
 )
 MESSAGES = {
     "account-budget-zero": f"accounts[0].{BUDGET}",
@@ -109,6 +110,14 @@ MESSAGES = {
         "poll_interval: 1 account needs 3 requests a round, 4.9 a minute are possible: "
         "poll_interval must be at least 37s"
     ),
+    "interval-too-short-per-key": (
+        "poll_interval: 1 account needs 3 requests a round, 4.9 a minute are possible: "
+        "poll_interval must be at least 37s"
+    ),
+    "interval-too-short-same-key": (
+        "poll_interval: 2 accounts with the same key need 6 requests a round, 4.9 a minute are possible: "
+        "poll_interval must be at least 1m14s"
+    ),
     "interval-unit": INTERVAL,
     "interval-without-unit": INTERVAL,
     "interval-zero": "poll_interval: must be more than 0 and at most 365d",
@@ -135,6 +144,9 @@ MESSAGES = {
     "key-with-control-character": "api_key: has an unprintable character inside",
     "key-with-line-break": "api_key: has white space inside",
     "key-with-space": "api_key: has white space inside",
+    "limit-scope-bool": SCOPE,
+    "limit-scope-list": SCOPE,
+    "limit-scope-word": SCOPE,
     "list": "expected keys and values, as in config.example.yaml",
     "monthly-budget-bool": BUDGET,
     "monthly-budget-currency": BUDGET,
@@ -260,6 +272,7 @@ VALID = {
         "current_month": False,
         "credits": False,
         "requests_per_minute": 2,
+        "limit_scope": "account",
         "timeout": 300,
     },
     "key-file": {},
@@ -269,6 +282,7 @@ VALID = {
     "no-key-but-null": {},
     "shortest-interval": {"poll_interval": 37},
     "shortest-interval-of-90-accounts": {"poll_interval": 3300},
+    "shortest-interval-per-key": {"poll_interval": 74, "limit_scope": "account"},
     "statistics-last-month": {"statistics": "last_month"},
     "statistics-one-day": {"statistics": DateRange(date(2024, 2, 29), date(2024, 2, 29))},
     "statistics-quoted-days": {"statistics": DateRange(date(2024, 1, 1), date(2024, 12, 31))},

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,24 @@ def test_the_documented_sample_is_shown_as_it_is(started: Started, state: Path) 
     }
     assert 'sms_cost_monthly{month="2021-10"} 49.174\n' in exporter.get().text
     assert 'sms_sent_monthly{month="2021-10"} 1210.0\n' in exporter.get().text
+
+
+def test_where_the_limit_holds_per_key_a_hundred_accounts_take_seconds(started: Started, state: Path) -> None:
+    simulator = started.simulator("--limit-per-key")
+    accounts = [{"name": f"account-{number}", "api_key": f"key-{number}"} for number in range(100)]
+    exporter = exporter_of(started, simulator, state, accounts=accounts, limit_scope="account")
+    assert "with a key before is unknown" in exporter.get("/-/ready").text
+    eventually(lambda: len(asked(simulator)) == 300, within=90)
+    assert exporter.get("/-/ready").ok
+    assert sum(exporter.series("smspartner_up").values()) == 200
+    assert exporter.series("smspartner_api_requests_last_minute") == {
+        "smspartner_api_requests_last_minute": 3
+    }
+    by_account: dict[object, list[float]] = {}
+    for request in asked(simulator):
+        assert request["status"] == 200
+        by_account.setdefault(request["account"], []).append(float(str(request["monotonic"])))
+    assert all(min(after - before for before, after in pairwise(times)) > 12 for times in by_account.values())
 
 
 def test_named_accounts_are_told_apart(started: Started, state: Path) -> None:

@@ -6,14 +6,15 @@ from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from exporter.figures import Account, Credits, Endpoint, Failure, Figures, MonthFigures, Query, Reason
-from exporter.pace import Pace
+from exporter.paces import Paces
 from exporter.poller import Poller
 from exporter.secret import Secret
-from exporter.settings import AccountSettings, DateRange, KeySource, Settings
+from exporter.settings import AccountSettings, DateRange, KeySource, LimitScope, Settings
 from exporter.simulator import most_in_60s
 from exporter.state import StateDirectory
 from exporter.store import Store
@@ -64,12 +65,15 @@ class Bench:
         settings: Settings,
         answer: Answer = lambda *_: None,
         state: Path | None = None,
+        past_is_empty: bool = True,
     ) -> None:
         self.clock = clock
         self.client = FakeClient(clock, answer)
         self.store = Store(StateDirectory(state) if state else None)
-        self.pace = Pace(settings.requests_per_minute, clock, past_is_empty=True)
-        self.poller = Poller(settings, self.client, self.pace, self.store, clock)
+        self.paces = Paces(
+            settings.requests_per_minute, clock, past_is_empty=past_is_empty, scope=settings.limit_scope
+        )
+        self.poller = Poller(settings, self.client, self.paces, self.store, clock)
         self.begin = clock.monotonic()
 
     def run(self, seconds: float) -> None:
@@ -301,10 +305,110 @@ def test_reconfigured_accounts_that_stay_keep_figures_and_schedule(clock: FakeCl
     assert [account.name for account in bench.store.snapshot] == ["stays", "comes"]
     assert bench.account("stays").figures == before.figures
     assert bench.account("stays").polls == before.polls
-    assert bench.pace.requests_per_minute == 2
+    assert bench.paces.requests_per_minute == 2
     bench.run(100)
     assert len(bench.client.asked) == asked
     assert {key for _, key, _ in client.asked} == {"key-comes"}
+
+
+def test_where_each_key_has_its_own_pace_nobody_waits_for_the_others(clock: FakeClock) -> None:
+    names = [f"account-{number}" for number in range(30)]
+    bench = Bench(clock, several(names, limit_scope="account"))
+    bench.run(3 * 13)
+    assert len(bench.client.asked) == 90
+    for name in names:
+        times = [when for when, key, _ in bench.client.asked if key == f"key-{name}"]
+        assert min(gaps(times)) >= 12.2 + 0.3 - 1e-6
+        assert [query for _, key, query in bench.client.asked if key == f"key-{name}"] == list(Query)
+
+
+def test_unknown_pasts_of_keys_are_waited_out_together(clock: FakeClock) -> None:
+    names = [f"account-{number}" for number in range(30)]
+    bench = Bench(clock, several(names, limit_scope="account"), past_is_empty=False)
+    bench.run(12.2 + 30 * 0.3)
+    assert len(bench.client.asked) == 30
+
+
+def test_where_one_pace_holds_for_all_one_is_enough_to_ask_it(clock: FakeClock) -> None:
+    bench = Bench(clock, several(["a", "b", "c"]))
+    with mock.patch.object(Paces, "of", autospec=True, side_effect=Paces.of) as asked:
+        bench.run(12)
+    assert asked.call_count == 2
+
+
+def test_accounts_with_one_key_share_its_pace(clock: FakeClock) -> None:
+    key = KeySource(Secret(KEY))
+    accounts = tuple(AccountSettings(name, key) for name in ("a", "b"))
+    bench = Bench(clock, Settings(accounts, limit_scope="account"))
+    bench.run(100)
+    assert len(bench.client.asked) == 6
+    assert gaps([when for when, _, _ in bench.client.asked]) == pytest.approx([12.5] * 5)
+
+
+@pytest.mark.parametrize("reason", [Reason.KEY_REJECTED, Reason.SERVER_ERROR, Reason.RATE_LIMITED])
+@pytest.mark.parametrize("scope", ["all", "account"])
+def test_a_failing_account_costs_the_others_nothing(
+    clock: FakeClock, scope: LimitScope, reason: Reason
+) -> None:
+    names = [f"account-{number}" for number in range(10)]
+
+    def polls(failing: str) -> int:
+        bench = Bench(
+            FakeClock(),
+            several(names, poll_interval=10 * 37, limit_scope=scope),
+            answer=lambda _, key: Failure(reason, "why") if key.reveal() == failing else None,
+        )
+        bench.run(3 * 3600)
+        return sum(key == "key-account-0" for _, key, _ in bench.client.asked)
+
+    assert polls(failing="key-account-9") >= polls(failing="none") - 1
+
+
+def test_an_account_that_hangs_starves_nobody(clock: FakeClock) -> None:
+    names = [f"account-{number}" for number in range(10)]
+    bench = Bench(clock, several(names, poll_interval=400, limit_scope="account"))
+
+    def hang(_: Query, key: Secret) -> Failure | None:
+        if key.reveal() != "key-account-9":
+            return None
+        clock.advance(30)
+        return Failure(Reason.TIMEOUT, "no reply in time")
+
+    bench.client.answer = hang
+    bench.run(6 * 3600)
+    for name in names[:-1]:
+        asked = [
+            when for when, key, query in bench.client.asked if key == f"key-{name}" and query is Query.CREDITS
+        ]
+        assert max(gaps(asked)) < 400 + 3 * 30 + 15
+        assert len(asked) >= 6 * 3600 / 450
+
+
+def test_a_rotated_key_has_a_pace_of_its_own(clock: FakeClock, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("one-key")
+    bench = Bench(clock, single(KeySource(file), limit_scope="account"))
+    bench.run(1)
+    file.write_text("other-key")
+    bench.run(12)
+    assert [key for _, key, _ in bench.client.asked] == ["one-key", "other-key"]
+    assert bench.paces.of(Secret("one-key")) is not bench.paces.of(Secret("other-key"))
+
+
+@pytest.mark.parametrize(("before", "after"), [("all", "account"), ("account", "all")])
+def test_another_scope_from_a_reload_holds_from_the_next_request_on(
+    clock: FakeClock, before: LimitScope, after: LimitScope
+) -> None:
+    names = [f"account-{number}" for number in range(10)]
+    bench = Bench(clock, several(names, limit_scope=before))
+    bench.run(2)
+    asked = len(bench.client.asked)
+    assert asked == (7 if before == "account" else 1)
+    bench.poller.reconfigure(several(names, limit_scope=after), bench.client)
+    bench.run(12.2)
+    assert len(bench.client.asked) == asked
+    bench.run(2)
+    assert len(bench.client.asked) - asked == (7 if after == "account" else 1)
 
 
 def test_a_shorter_interval_counts_from_now_a_longer_one_from_the_next_poll(clock: FakeClock) -> None:

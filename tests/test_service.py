@@ -8,10 +8,10 @@ import pytest
 
 from exporter.config import ConfigError
 from exporter.figures import Query, Reason
-from exporter.pace import Pace
+from exporter.paces import Paces
 from exporter.secret import Secret
 from exporter.service import Service
-from exporter.settings import AccountSettings, KeySource, Settings
+from exporter.settings import AccountSettings, KeySource, LimitScope, Settings
 from exporter.store import Store
 from tests.fakes import FakeClock
 
@@ -21,10 +21,9 @@ REASON = "config.yml: poll_interval: expected a duration"
 class Configuration:
     """What the configuration says now."""
 
-    def __init__(self, *names: str | None) -> None:
-        self.settings = Settings(
-            tuple(AccountSettings(name, KeySource(Secret("S3CR3T-K3Y"))) for name in names)
-        )
+    def __init__(self, *names: str | None, scope: LimitScope = "all") -> None:
+        accounts = tuple(AccountSettings(name, KeySource(Secret("S3CR3T-K3Y"))) for name in names)
+        self.settings = Settings(accounts, limit_scope=scope)
         self.is_valid = True
 
     def read(self) -> Settings:
@@ -36,10 +35,10 @@ class Configuration:
 Made = tuple[Service, Configuration]
 
 
-def made(clock: FakeClock, *names: str | None) -> Made:
-    configuration = Configuration(*names or (None,))
-    pace = Pace(5, clock)
-    service = Service(configuration.settings, configuration.read, pace, None, clock, "/metrics")
+def made(clock: FakeClock, *names: str | None, scope: LimitScope = "all") -> Made:
+    configuration = Configuration(*names or (None,), scope=scope)
+    paces = Paces(5, clock, scope=scope)
+    service = Service(configuration.settings, configuration.read, paces, None, clock, "/metrics")
     return service, configuration
 
 
@@ -88,10 +87,18 @@ def test_figures_that_are_known_stay_ready_though_polling_fails(clock: FakeClock
 
 def test_says_that_the_first_request_waits(clock: FakeClock) -> None:
     service, _ = made(clock)
-    service._pace.try_acquire(30)
+    service._paces.of(Secret("any")).try_acquire(30)
     clock.advance(5)
     assert service.missing() == (
         "no figures yet; what was requested before this start is unknown, so the first request waits one pace: 8s left"
+    )
+
+
+def test_says_that_the_first_request_with_each_key_waits(clock: FakeClock) -> None:
+    service, _ = made(clock, "a", "b", scope="account")
+    service._poller.step()
+    assert service.missing().endswith(
+        "; what was requested with a key before is unknown, so its first request waits one pace: 13s left"
     )
 
 

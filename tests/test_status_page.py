@@ -15,7 +15,7 @@ import pytest
 from exporter.advice import ADVICE
 from exporter.exposition import Exposition
 from exporter.figures import Account, Failure, MonthFigures, Poll, Query, Reason, Snapshot
-from exporter.pace import Pace
+from exporter.paces import Paces
 from exporter.replies import RawReply, parse_statistics
 from exporter.secret import Secret
 from exporter.service import Service
@@ -355,7 +355,7 @@ def test_the_script_is_served() -> None:
 def test_the_service_fills_it_in() -> None:
     settings = Settings((AccountSettings("shop", KeySource(Secret("S3CR+T/of-shop")), monthly_budget=50),))
     clock = FakeClock()
-    service = Service(settings, lambda: settings, Pace(5, clock, None), None, clock, "/other")
+    service = Service(settings, lambda: settings, Paces(5, clock, None), None, clock, "/other")
     read = Page(get(service.application(), "/").body.decode())
     assert "No figures yet of shop." in read.texts("p")
     assert read.texts("h2") == ["Not ready", "shop"]

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from exporter.exposition import Exposition
-from exporter.pace import Pace
+from exporter.paces import Paces
 from exporter.secret import Secret
 from exporter.service import Service
 from exporter.settings import AccountSettings, KeySource, Settings
@@ -212,7 +212,7 @@ def test_nothing_but_http_is_answered(application: Application) -> None:
 def service(clock: FakeClock, *names: str | None) -> Service:
     accounts = tuple(AccountSettings(name, KeySource(Secret(KEY))) for name in names)
     settings = Settings(accounts, base_url="http://127.0.0.1:9")
-    return Service(settings, lambda: settings, Pace(5, clock), None, clock, "/metrics")
+    return Service(settings, lambda: settings, Paces(5, clock), None, clock, "/metrics")
 
 
 @pytest.mark.parametrize(
