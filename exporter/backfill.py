@@ -152,16 +152,18 @@ class Backfill:
         poll = Poll(due=self._clock.monotonic())
         while True:
             deadline = self._permission(poll.due)
-            key, asked = account.key.read(), self._clock.time()
+            key, asked, answered = account.key.read(), self._clock.time(), False
             try:
                 answer = AskedMonth(self._client.fetch_month(month, key, deadline), asked)
+                answered = True
             except Failure as failure:
+                answered = failure.answered
                 poll = self._failed(account, month, poll, failure)
             else:
                 self._take(account, month, answer, key)
                 return
             finally:
-                self._pace.release()
+                self._pace.release(answered=answered)
 
     def _permission(self, due: float) -> float:
         """Wait until a request may be sent, from `due` on. Return its deadline."""
@@ -169,7 +171,7 @@ class Backfill:
             self._wait_until(due)
             permission = self._pace.try_acquire(self._settings.timeout)
             if self._directory and not self._directory.writable:
-                self._pace.release()
+                self._pace.release(answered=False)
                 raise BackfillError(
                     f"{self._directory.path}: cannot be written, and without it the limit cannot be kept together "
                     "with the exporter: run it as the exporter's user, with its --state.dir"

@@ -83,10 +83,11 @@ class Poller:
             case Wait(seconds):
                 return seconds
             case Permission(deadline):
+                answered = False
                 try:
-                    self._ask(account, query, deadline)
+                    answered = self._ask(account, query, deadline)
                 finally:
-                    self._pace.release()
+                    self._pace.release(answered=answered)
         return 0.0
 
     def _configure(self, settings: Settings, client: Fetcher, before: Settings | None = None) -> None:
@@ -151,7 +152,8 @@ class Poller:
             ),
         )
 
-    def _ask(self, account: Account, query: Query, deadline: float) -> None:
+    def _ask(self, account: Account, query: Query, deadline: float) -> bool:
+        """Ask, and publish what came of it. Return whether there was an answer."""
         key = self._accounts[account.name].key.read()
         started = self._clock.monotonic()
         figures, failure = account.figures, None
@@ -160,8 +162,9 @@ class Poller:
         except Failure as error:
             failure = error
         ended = self._clock.monotonic()
+        answered = failure is None or failure.answered
         if self._stopping:
-            return
+            return answered
         before = account.polls[query]
         polls = dict(account.polls)
         if failure:
@@ -182,6 +185,7 @@ class Poller:
             account, figures=figures, polls=polls, exchanges={**account.exchanges, query.endpoint: exchanges}
         )
         self._store.publish(taken, figures_of=key)
+        return answered
 
 
 def _log(account: str | None, query: Query, before: Poll, poll: Poll, now: float) -> None:

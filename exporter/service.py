@@ -138,7 +138,7 @@ class Service:
             parts.append(f"polling fails: {', '.join(reasons)}")
         elif seconds := self._pace.seconds_left_of_unknown_past():
             parts.append(
-                "what was requested before this start is unknown, so the first request waits one pace: "
+                "what was requested before this start is unknown, so the first request waits: "
                 f"{format_duration(seconds)} left"
             )
         return "; ".join(parts)

@@ -91,7 +91,7 @@ def test_says_that_the_first_request_waits(clock: FakeClock) -> None:
     service._pace.try_acquire(30)
     clock.advance(5)
     assert service.missing() == (
-        "no figures yet; what was requested before this start is unknown, so the first request waits one pace: 8s left"
+        "no figures yet; what was requested before this start is unknown, so the first request waits: 10s left"
     )
 
 
