@@ -10,7 +10,6 @@ import pytest
 import requests
 
 from exporter import metrics
-from exporter.simulator import most_in_60s
 from tests.running import Running, Started, eventually, query
 
 pytestmark = pytest.mark.journey
@@ -108,18 +107,6 @@ def test_figures_outlive_a_kill_and_are_served_before_the_first_poll(started: St
     failing = [series for series, value in restarted.series("smspartner_poll_failing").items() if value]
     assert [re.findall(r'reason="(\w+)"', series) for series in failing] == [["unreachable"]]
     assert restarted.series("sms_") == figures
-
-
-def test_restarts_never_exceed_the_limit(started: Started, state: Path) -> None:
-    simulator = started.simulator("--requests-per-minute=0")
-    end = time.monotonic() + 75
-    while time.monotonic() < end:
-        exporter = exporter_of(started, simulator, state)
-        time.sleep(min(6, max(0.0, end - time.monotonic())))
-        exporter.end(signal.SIGKILL)
-    arrivals = [float(str(request["monotonic"])) for request in asked(simulator)]
-    assert len(arrivals) >= 4
-    assert most_in_60s(arrivals) <= 5
 
 
 def test_scrapes_go_on_while_a_poll_hangs_and_cause_no_request(started: Started, state: Path) -> None:
