@@ -4,14 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test test-all test-more check check-browser check-dashboard check-container check-systemd
-.PHONY: test-fast dashboard lock clean
+.PHONY: fire test-fast dashboard lock clean
 DASHBOARD := grafana/dashboards/smspartner.json
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 	$(BIN)/python -m exporter --demo
 
 test: check .tools/servers  ## lint, types and all Python tests, those with real servers included (most only wait)
-	$(BIN)/pytest -n 4 --dist worksteal -m "not browser"
+	$(BIN)/pytest -n 4 --dist worksteal -m "not browser and not fire"
 
 test-all: test test-more  ## `make test`, and what needs a browser, Node or a container build
 
@@ -31,8 +31,13 @@ check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the 
 	tests/systemd/check-unit
 	$(BIN)/pytest tests/systemd/check_service.py
 
+fire: .venv/dev  ## attack the limit for ten minutes in each of many ways, all at once, and print the table
+	rm -rf .fire
+	$(BIN)/pytest -n 18 --dist worksteal -m fire
+	$(BIN)/python -m tests.fire.arrivals
+
 test-fast: .venv/dev  ## the tests that start no process
-	$(BIN)/pytest -m "not journey"
+	$(BIN)/pytest -m "not journey and not fire"
 
 check: .venv/dev
 	$(BIN)/ruff check .
@@ -49,7 +54,7 @@ lock: .venv/dev  ## write the newest versions that pyproject.toml allows into th
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .tools .browser grafana/checks/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .browser .fire grafana/checks/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	tests/bin/make-venv $(PYTHON)

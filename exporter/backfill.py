@@ -153,16 +153,18 @@ class Backfill:
         poll = Poll(due=self._clock.monotonic())
         while True:
             key, pace, deadline = self._permission(account, poll.due)
-            asked = self._clock.time()
+            asked, answered = self._clock.time(), False
             try:
                 answer = AskedMonth(self._client.fetch_month(month, key, deadline), asked)
+                answered = True
             except Failure as failure:
+                answered = failure.answered
                 poll = self._failed(account, month, poll, failure)
             else:
                 self._take(account, month, answer, key)
                 return
             finally:
-                pace.release()
+                pace.release(answered=answered)
 
     def _permission(self, account: AccountSettings, due: float) -> tuple[Secret, Pace, float]:
         """Wait until a request may be sent, from `due` on. Return with which key, at which pace, and its deadline."""
@@ -172,7 +174,7 @@ class Backfill:
             pace = self._paces.of(key)
             permission = pace.try_acquire(self._settings.timeout)
             if self._directory and not self._directory.writable:
-                pace.release()
+                pace.release(answered=False)
                 raise BackfillError(
                     f"{self._directory.path}: cannot be written, and without it the limit cannot be kept together "
                     "with the exporter: run it as the exporter's user, with its --state.dir"

@@ -48,6 +48,11 @@ class Failure(Exception):  # noqa: N818 - it is no error of the program
         self.retry_after = retry_after
         """Seconds the provider asks to wait, where it says so."""
 
+    @property
+    def answered(self) -> bool:
+        """Whether the provider had the request for sure; else it may still be under way."""
+        return self.reason not in {Reason.UNREACHABLE, Reason.TIMEOUT}
+
 
 class MonthFigures(msgspec.Struct, frozen=True):
     """One month: `cost` in the account's currency, `sent` in SMS."""

@@ -3,12 +3,13 @@
 Counting cannot promise that: what is sent within 61 s may arrive within 59. A pace can. Between the answer to one
 request and the sending of the next lie at least 61 s ÷ the requests per minute. A request arrives after its sending
 and before its answer, so arrivals are that far apart however the network delays them, and at 5 a minute six of them
-span more than a minute.
+span more than a minute. A request that is not answered, given up or its process killed, may still be under way and
+arrive a little later: the next one waits that much longer.
 
 All state is one instant on the monotonic clock: when the next request is permitted. Processes that use the same
-state directory share it. Before a request is sent, the instant is set as if the answer took until the deadline; the
+state directory share it. Before a request is sent, the instant is set as if it were given up at the deadline; the
 answer brings it forward. A process killed in between therefore leaves a safe value behind. Where the past is unknown
-(no file, another boot, a directory that cannot be written), the first request waits one full pace.
+(no file, another boot, a directory that cannot be written), the first request waits as if one was just given up.
 """
 
 import logging
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 MAX_REQUESTS_PER_MINUTE = 5
 MAX_TIMEOUT = 300
 _MINUTE_WITH_MARGIN = 61.0
+_UNDER_WAY = 2.0
+"""Seconds for which a request that nobody answered may travel on. The minute's margin adds one more."""
+_FARTHEST = MAX_TIMEOUT + _MINUTE_WITH_MARGIN + _UNDER_WAY
 _RETRY_LOCK_AFTER = 0.05
 _RECHECK_AFTER = 1.0
 _SAME = 1e-5
@@ -35,6 +39,11 @@ _SAME = 1e-5
 def pace_interval(requests_per_minute: int) -> float:
     """Return the least seconds between an answer and the next request."""
     return _MINUTE_WITH_MARGIN / requests_per_minute
+
+
+def unanswered_interval(requests_per_minute: int) -> float:
+    """Return the least seconds between giving a request up and the next one."""
+    return pace_interval(requests_per_minute) + _UNDER_WAY
 
 
 def boot_id() -> str:
@@ -92,6 +101,10 @@ class Pace:
         """The least seconds between an answer and the next request."""
         return pace_interval(self.requests_per_minute)
 
+    @property
+    def _unanswered_interval(self) -> float:
+        return unanswered_interval(self.requests_per_minute)
+
     def try_acquire(self, timeout: float) -> Permission | Wait:
         """Permit one request that ends within `timeout` seconds, or say how long to wait before asking again.
 
@@ -106,13 +119,13 @@ class Pace:
             except Busy:
                 return Wait(_RETRY_LOCK_AFTER)
 
-    def release(self) -> None:
-        """Let the pace run from now on: the answer is there, or the request can no longer arrive."""
+    def release(self, *, answered: bool) -> None:
+        """Let the pace run from now on: the answer is there, or the request was given up."""
         with self._lock:
             if not self._in_flight:
                 return
             self._in_flight = False
-            self._own = self._clock.monotonic() + self.interval
+            self._own = self._clock.monotonic() + (self.interval if answered else self._unanswered_interval)
             if self._file:
                 try:
                     with self._file.locked() as file:
@@ -143,9 +156,9 @@ class Pace:
             self._bring_forward(file)
         now = self._clock.monotonic()
         shared = file.read() if file else None
-        most = now + MAX_TIMEOUT + _MINUTE_WITH_MARGIN
+        most = now + _FARTHEST
         if file and (shared is None or shared > most):
-            if file.write(now + self.interval):
+            if file.write(now + self._unanswered_interval):
                 return self._wait_out_unknown_past(now)
             file = shared = None
         if not file and self._own is None:
@@ -158,11 +171,11 @@ class Pace:
             )
         others = self._file.others(now, most) if self._file and file else []
         if file and None in others:
-            file.write(now + self.interval)
+            file.write(now + self._unanswered_interval)
             return self._wait_out_unknown_past(now)
         if held := [instant for instant in others if instant is not None]:
             return Wait(min(max(held) - now, _RECHECK_AFTER))
-        reservation = now + timeout + self.interval
+        reservation = now + timeout + self._unanswered_interval
         if file and not file.write(reservation) and self._own is None:
             return self._wait_out_unknown_past(now)
         self._own = self._reserved = reservation
@@ -173,11 +186,11 @@ class Pace:
     def _wait_out_unknown_past(self, now: float) -> Wait:
         logger.log(
             self._unknown_past_level,
-            "what was requested before is unknown: waiting one pace before the next request",
-            extra={"seconds": round(self.interval, 1)},
+            "what was requested before is unknown: waiting before the next request",
+            extra={"seconds": round(self._unanswered_interval, 1)},
         )
-        self._own = self._unknown_past_until = now + self.interval
-        return Wait(self.interval)
+        self._own = self._unknown_past_until = now + self._unanswered_interval
+        return Wait(self._unanswered_interval)
 
     def _bring_forward(self, file: LockedPaceFile | None) -> None:
         if file and self._reserved is not None and self._own is not None:

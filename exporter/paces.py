@@ -10,7 +10,7 @@ import contextlib
 import hmac
 
 from exporter.clock import Clock
-from exporter.pace import Pace, boot_id, pace_interval
+from exporter.pace import Pace, boot_id, pace_interval, unanswered_interval
 from exporter.pace_file import FILE_NAME, KEY_FILE_PREFIX, Busy, sweep_key_files
 from exporter.secret import Secret
 from exporter.settings import LimitScope
@@ -51,13 +51,13 @@ class Paces:
         return pace_interval(self.requests_per_minute)
 
     def configure(self, requests_per_minute: int, scope: LimitScope) -> None:
-        """Go on with another limit. With another scope, whatever is asked next waits one pace."""
+        """Go on with another limit. With another scope, whatever is asked next waits."""
         self.requests_per_minute = requests_per_minute
         for pace in self._paces.values():
             pace.requests_per_minute = requests_per_minute
         if scope != self.scope:
             self.scope = scope
-            self._held_until = self._clock.monotonic() + self.interval
+            self._held_until = self._clock.monotonic() + unanswered_interval(requests_per_minute)
             self._forget(list(self._paces))
 
     def of(self, key: Secret) -> Pace:

@@ -91,10 +91,11 @@ class Poller:
                 case Wait(seconds):
                     self._hold(name, seconds)
                 case Permission(deadline):
+                    answered = False
                     try:
-                        self._ask(self._account(name), query, key, deadline)
+                        answered = self._ask(self._account(name), query, key, deadline)
                     finally:
-                        pace.release()
+                        pace.release(answered=answered)
                     return 0.0
         seconds = self._agenda.next() - self._clock.monotonic()
         return min(seconds, _LOOK_FOR_ANOTHER_KEY_EVERY if self._refused else _LONGEST_SLEEP)
@@ -166,7 +167,8 @@ class Poller:
         self._store.publish(account, figures_of)
         self._agenda.put(account)
 
-    def _ask(self, account: Account, query: Query, key: Secret, deadline: float) -> None:
+    def _ask(self, account: Account, query: Query, key: Secret, deadline: float) -> bool:
+        """Ask, and publish what came of it. Return whether there was an answer."""
         started = self._clock.monotonic()
         figures, failure = account.figures, None
         try:
@@ -174,8 +176,9 @@ class Poller:
         except Failure as error:
             failure = error
         ended = self._clock.monotonic()
+        answered = failure is None or failure.answered
         if self._stopping:
-            return
+            return answered
         before = account.polls[query]
         polls = dict(account.polls)
         if failure:
@@ -196,6 +199,7 @@ class Poller:
             account, figures=figures, polls=polls, exchanges={**account.exchanges, query.endpoint: exchanges}
         )
         self._publish(taken, figures_of=key)
+        return answered
 
 
 def _log(account: str | None, query: Query, before: Poll, poll: Poll, now: float) -> None:

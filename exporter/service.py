@@ -140,9 +140,7 @@ class Service:
             parts.append(f"polling fails: {', '.join(reasons)}")
         elif seconds := self._paces.seconds_left_of_unknown_past():
             what = "with a key before is unknown, so its" if self._paces.scope == "account" else _BEFORE_START
-            parts.append(
-                f"what was requested {what} first request waits one pace: {format_duration(seconds)} left"
-            )
+            parts.append(f"what was requested {what} first request waits: {format_duration(seconds)} left")
         return "; ".join(parts)
 
     def reload(self) -> str:

@@ -325,7 +325,7 @@ def test_where_each_key_has_its_own_pace_nobody_waits_for_the_others(clock: Fake
 def test_unknown_pasts_of_keys_are_waited_out_together(clock: FakeClock) -> None:
     names = [f"account-{number}" for number in range(30)]
     bench = Bench(clock, several(names, limit_scope="account"), past_is_empty=False)
-    bench.run(12.2 + 30 * 0.3)
+    bench.run(14.2 + 30 * 0.3)
     assert len(bench.client.asked) == 30
 
 
@@ -405,7 +405,7 @@ def test_another_scope_from_a_reload_holds_from_the_next_request_on(
     asked = len(bench.client.asked)
     assert asked == (7 if before == "account" else 1)
     bench.poller.reconfigure(several(names, limit_scope=after), bench.client)
-    bench.run(12.2)
+    bench.run(14.2)
     assert len(bench.client.asked) == asked
     bench.run(2)
     assert len(bench.client.asked) - asked == (7 if after == "account" else 1)

@@ -90,7 +90,7 @@ def test_says_that_the_first_request_waits(clock: FakeClock) -> None:
     service._paces.of(Secret("any")).try_acquire(30)
     clock.advance(5)
     assert service.missing() == (
-        "no figures yet; what was requested before this start is unknown, so the first request waits one pace: 8s left"
+        "no figures yet; what was requested before this start is unknown, so the first request waits: 10s left"
     )
 
 
@@ -98,7 +98,7 @@ def test_says_that_the_first_request_with_each_key_waits(clock: FakeClock) -> No
     service, _ = made(clock, "a", "b", scope="account")
     service._poller.step()
     assert service.missing().endswith(
-        "; what was requested with a key before is unknown, so its first request waits one pace: 13s left"
+        "; what was requested with a key before is unknown, so its first request waits: 15s left"
     )
 
 
