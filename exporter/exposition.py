@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from prometheus_client import exposition as text
 from prometheus_client.metrics_core import Metric
@@ -16,12 +17,20 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
+class Variant(NamedTuple):
+    """One of the forms the metrics are served in."""
+
+    openmetrics: bool
+    compressed: bool
+
+
 @dataclass(frozen=True)
 class Page:
     """What answers a scrape."""
 
     content_type: str
     body: bytes
+    compressed: bool
 
 
 class _Families:
@@ -37,23 +46,30 @@ class Exposition:
     def __init__(self, collect: Callable[[], Iterator[Metric]], clock: Clock) -> None:
         self._families = _Families(collect)
         self._clock = clock
-        self._rendered: dict[tuple[bool, bool], tuple[float, Page]] = {}
+        self._rendered: dict[Variant, tuple[float, Page]] = {}
 
     def render(self, accept: str, compress: bool) -> Page:
         """Return the page for an Accept header, compressed with gzip if asked for."""
-        as_openmetrics = _accepts_openmetrics(accept)
+        return self.page(variant(accept, compress))
+
+    def page(self, variant: Variant) -> Page:
+        """Return the page in one of its forms: the same one within a second."""
         now = self._clock.monotonic()
-        rendered = self._rendered.get((as_openmetrics, compress))
+        rendered = self._rendered.get(variant)
         if rendered and now - rendered[0] < _FRESH_FOR:
             return rendered[1]
-        encode = openmetrics.generate_latest if as_openmetrics else text.generate_latest
+        encode = openmetrics.generate_latest if variant.openmetrics else text.generate_latest
         body = encode(self._families)
-        page = Page(
-            _OPENMETRICS if as_openmetrics else _TEXT,
-            gzip.compress(body, _GZIP_LEVEL, mtime=0) if compress else body,
-        )
-        self._rendered[as_openmetrics, compress] = (now, page)
+        if variant.compressed:
+            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+        page = Page(_OPENMETRICS if variant.openmetrics else _TEXT, body, variant.compressed)
+        self._rendered[variant] = (now, page)
         return page
+
+
+def variant(accept: str, compress: bool) -> Variant:
+    """Return the form that an Accept header asks for."""
+    return Variant(_accepts_openmetrics(accept), compress)
 
 
 def _accepts_openmetrics(accept: str) -> bool:

@@ -20,6 +20,7 @@ from exporter.durations import format_duration
 from exporter.exposition import Exposition
 from exporter.pace import Pace
 from exporter.poller import Poller
+from exporter.repeats import Repeats
 from exporter.server import Server
 from exporter.settings import Settings
 from exporter.state import StateDirectory
@@ -77,7 +78,12 @@ class Service:
     async def run(self, listening: socket.socket) -> int:
         """Poll and serve until a signal says to end. Return the exit status."""
         application = self.application()
-        server = Server(Guard(application, self._door) if self._door else application, self._door)
+        # With a door, every request is looked at anew: who may come in can change between two.
+        server = (
+            Server(Guard(application, self._door), self._door)
+            if self._door
+            else Server(application, repeats=Repeats(application))
+        )
         loop = asyncio.get_running_loop()
 
         def end() -> None:
