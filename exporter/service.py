@@ -6,9 +6,10 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 
 from prometheus_client import PROCESS_COLLECTOR
-from prometheus_client.metrics_core import Metric
 
 from exporter import metrics, status_page
 from exporter.api import Client
@@ -17,7 +18,7 @@ from exporter.clock import Clock
 from exporter.config import ConfigError
 from exporter.door import Door
 from exporter.durations import format_duration
-from exporter.exposition import Exposition
+from exporter.exposition import Exposition, Part
 from exporter.pace import Pace
 from exporter.poller import Poller
 from exporter.repeats import Repeats
@@ -67,7 +68,7 @@ class Service:
     def application(self) -> Application:
         """Return the HTTP side."""
         pages = Pages(
-            exposition=Exposition(self.collect, self._clock),
+            exposition=Exposition(self.parts, self._clock),
             status_page=self._status_page,
             healthy=lambda: "polling has ended" if self._poller_failed else "",
             ready=self.missing,
@@ -111,10 +112,15 @@ class Service:
             logger.critical("polling ended by an error of the program: stopping", exc_info=True)
             end()
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield all metric families as they are now."""
-        yield from metrics.collect(self._store.snapshot, self._status())
-        yield from PROCESS_COLLECTOR.collect()
+    def parts(self) -> Iterator[Part]:
+        """Yield all metrics as they are now, account by account."""
+        status = self._status()
+        offset = status.wall_minus_monotonic
+        for account in self._store.snapshot:
+            yield Part(
+                ("account", account.name), partial(metrics.of_accounts, (account,), offset), (account, offset)
+            )
+        yield Part("exporter", lambda: chain(metrics.of_exporter(status), PROCESS_COLLECTOR.collect()))
 
     def _status(self) -> metrics.Status:
         return metrics.Status(
@@ -124,7 +130,8 @@ class Service:
             state_writable=self._state is None or self._state.writable,
             reload_successful=self._reload_successful,
             reload_success_time=self._reload_success_time,
-            wall_minus_monotonic=self._clock.time() - self._clock.monotonic(),
+            # Rounded, it is the same as long as nobody steps the clock.
+            wall_minus_monotonic=round(self._clock.time() - self._clock.monotonic(), 1),
         )
 
     def missing(self) -> str:

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from exporter import connection, repeats
-from exporter.exposition import Exposition
+from exporter.exposition import Exposition, Part
 from exporter.repeats import Repeats
 from exporter.server import Server
 from exporter.web import Application, Pages
@@ -57,7 +57,7 @@ class Watched(Repeats):
 
 @pytest.fixture
 def watched(clock: FakeClock) -> Watched:
-    return Watched(application(Exposition(families, clock)))
+    return Watched(application(Exposition(lambda: [Part("all", families)], clock)))
 
 
 async def reply(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
@@ -87,7 +87,7 @@ def test_a_repeated_scrape_gets_the_same_answer(watched: Watched, request_: byte
 
 def test_what_is_shown_is_never_older_than_a_second(clock: FakeClock) -> None:
     values = itertools.count()
-    exposition = Exposition(lambda: iter([GaugeMetricFamily("a", "b", next(values))]), clock)
+    exposition = Exposition(lambda: [Part("all", lambda: [GaugeMetricFamily("a", "b", next(values))])], clock)
     watched = Watched(application(exposition))
 
     async def test(open_connection: Open) -> None:
