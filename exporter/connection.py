@@ -4,9 +4,11 @@ import asyncio
 import ssl
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.door import Door
+from exporter.repeats import Repeats
 
 MAX_OPEN = 32
 """Connections at once. Under TLS, each costs half a megabyte; a Prometheus server keeps one."""
@@ -20,10 +22,17 @@ class Connection(H11Protocol):
     Between requests it stays open as long as uvicorn's keep-alive. Where too many are open, the least worth goes.
     """
 
-    def __init__(self, open_connections: set["Connection"], door: Door | None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        open_connections: set["Connection"],
+        door: Door | None,
+        repeats: Repeats | None,
+        **arguments: Any,
+    ) -> None:
         super().__init__(**arguments)
         self._open = open_connections
         self._door = door
+        self._repeats = repeats
         self._raw: asyncio.Transport
         self._early = b""
         self._made = False
@@ -76,8 +85,22 @@ class Connection(H11Protocol):
         if not self._made:  # TLS hands on what came with the handshake before it says that it is done
             self._early += data
             return
-        super().data_received(data)
+        if not self._repeats or not self._is_at_rest:
+            super().data_received(data)
+        elif answer := self._repeats.answer(data):
+            self.transport.write(answer)
+            self.on_response_complete()
+        else:
+            super().data_received(data)
+            if self.conn.their_state is h11.DONE and not self.conn.trailing_data[0]:
+                self._repeats.learn(data, self.scope)  # type: ignore[arg-type]
         self._watch()
+
+    @property
+    def _is_at_rest(self) -> bool:
+        """True where the next byte begins a request, and its answer need not wait for the client to read others."""
+        at_start = self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+        return at_start and not self.flow.write_paused and not self.transport.is_closing()
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""

@@ -1,12 +1,15 @@
 """The metrics as bytes, rendered at most once a second, however often they are scraped."""
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from itertools import chain, takewhile
+from typing import NamedTuple
 
 from prometheus_client import exposition as text
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 
 from exporter.clock import Clock
 
@@ -16,44 +19,107 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
+class Variant(NamedTuple):
+    """One of the forms the metrics are served in."""
+
+    openmetrics: bool
+    compressed: bool
+
+
 @dataclass(frozen=True)
 class Page:
     """What answers a scrape."""
 
     content_type: str
     body: bytes
+    compressed: bool
 
 
-class _Families:
+@dataclass(frozen=True)
+class Part:
+    """Metric families, each of which may go on in other parts.
+
+    They are encoded anew only where `state` is not what it was; None never is.
+    """
+
+    name: Hashable
+    collect: Callable[[], Iterable[Metric]]
+    state: object = None
+
+
+class _Encoder:
+    """Encodes parts in one format, and keeps those that do not change. By far the most of a page does not."""
+
+    def __init__(self, generate_latest: Callable[[Collector], bytes]) -> None:
+        self._generate_latest = generate_latest
+        self._kept: dict[Hashable, tuple[object, dict[bytes, bytes]]] = {}
+        self._end = generate_latest(_Families(()))
+
+    def encode(self, parts: Iterable[Part]) -> bytes:
+        encoded = {}
+        for part in parts:
+            kept = self._kept.get(part.name)
+            if kept is None or part.state is None or kept[0] != part.state:
+                kept = part.state, dict(self._encode(family) for family in part.collect())
+            encoded[part.name] = kept
+        self._kept = encoded
+        families: dict[bytes, list[bytes]] = {}
+        for _, lines_of in encoded.values():
+            for head, lines in lines_of.items():
+                families.setdefault(head, [head]).append(lines)
+        return b"".join([*chain.from_iterable(families.values()), self._end])
+
+    def _encode(self, family: Metric) -> tuple[bytes, bytes]:
+        """Return what stands above a family's samples, and their lines."""
+        encoded = self._generate_latest(_Families((family,))).removesuffix(self._end)
+        head = sum(map(len, takewhile(_is_comment, encoded.splitlines(keepends=True))))
+        return encoded[:head], encoded[head:]
+
+
+def _is_comment(line: bytes) -> bool:
+    return line.startswith(b"#")
+
+
+class _Families(Collector):
     """What prometheus_client's encoders take for a registry."""
 
-    def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
-        self.collect = collect
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
 class Exposition:
-    """Renders what `collect` yields in the format that a scraper accepts, and remembers it for a second."""
+    """Renders `parts` in the format that a scraper accepts, and remembers it for a second."""
 
-    def __init__(self, collect: Callable[[], Iterator[Metric]], clock: Clock) -> None:
-        self._families = _Families(collect)
+    def __init__(self, parts: Callable[[], Iterable[Part]], clock: Clock) -> None:
+        self._parts = parts
         self._clock = clock
-        self._rendered: dict[tuple[bool, bool], tuple[float, Page]] = {}
+        self._encoders = {False: _Encoder(text.generate_latest), True: _Encoder(openmetrics.generate_latest)}
+        self._rendered: dict[Variant, tuple[float, Page]] = {}
 
     def render(self, accept: str, compress: bool) -> Page:
         """Return the page for an Accept header, compressed with gzip if asked for."""
-        as_openmetrics = _accepts_openmetrics(accept)
+        return self.page(variant(accept, compress))
+
+    def page(self, variant: Variant) -> Page:
+        """Return the page in one of its forms: the same one within a second."""
         now = self._clock.monotonic()
-        rendered = self._rendered.get((as_openmetrics, compress))
+        rendered = self._rendered.get(variant)
         if rendered and now - rendered[0] < _FRESH_FOR:
             return rendered[1]
-        encode = openmetrics.generate_latest if as_openmetrics else text.generate_latest
-        body = encode(self._families)
-        page = Page(
-            _OPENMETRICS if as_openmetrics else _TEXT,
-            gzip.compress(body, _GZIP_LEVEL, mtime=0) if compress else body,
-        )
-        self._rendered[as_openmetrics, compress] = (now, page)
+        body = self._encoders[variant.openmetrics].encode(self._parts())
+        if variant.compressed:
+            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+        page = Page(_OPENMETRICS if variant.openmetrics else _TEXT, body, variant.compressed)
+        self._rendered[variant] = (now, page)
         return page
+
+
+def variant(accept: str, compress: bool) -> Variant:
+    """Return the form that an Accept header asks for."""
+    return Variant(_accepts_openmetrics(accept), compress)
 
 
 def _accepts_openmetrics(accept: str) -> bool:

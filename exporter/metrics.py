@@ -34,66 +34,69 @@ Samples = Iterator[tuple[Labels, float]]
 
 @dataclass(frozen=True)
 class AccountMetric:
-    """A gauge that each account has its own series of. `samples` gives its label values and values."""
+    """A gauge that each account has its own series of. `samples` gives its label values and values.
+
+    It is given an account and what turns an instant of the monotonic clock into a Unix time.
+    """
 
     name: str
     help: str
     labels: Labels
-    samples: Callable[[Account, Status], Samples]
+    samples: Callable[[Account, float], Samples]
 
 
-def _costs(account: Account, _: Status) -> Samples:
+def _costs(account: Account, _: float) -> Samples:
     for month, figures in account.figures.months.items():
         yield (month,), figures.cost
 
 
-def _sent(account: Account, _: Status) -> Samples:
+def _sent(account: Account, _: float) -> Samples:
     for month, figures in account.figures.months.items():
         yield (month,), figures.sent
 
 
-def _month_starts(account: Account, _: Status) -> Samples:
+def _month_starts(account: Account, _: float) -> Samples:
     for month in account.figures.months:
         yield (month,), month_start(month)
 
 
-def _balance(account: Account, _: Status) -> Samples:
+def _balance(account: Account, _: float) -> Samples:
     credit = account.figures.credits
     if credit and credit.balance is not None:
         yield (credit.currency or "",), credit.balance
 
 
-def _credits(account: Account, _: Status) -> Samples:
+def _credits(account: Account, _: float) -> Samples:
     if account.figures.credits:
         for kind, count in account.figures.credits.remaining.items():
             yield (kind,), count
 
 
-def _queued(account: Account, _: Status) -> Samples:
+def _queued(account: Account, _: float) -> Samples:
     if account.figures.credits and account.figures.credits.queued is not None:
         yield (), account.figures.credits.queued
 
 
-def _budget(account: Account, _: Status) -> Samples:
+def _budget(account: Account, _: float) -> Samples:
     if account.monthly_budget is not None:
         yield (), account.monthly_budget
 
 
-def _up(account: Account, _: Status) -> Samples:
+def _up(account: Account, _: float) -> Samples:
     for endpoint in account.endpoints:
         ended = [poll.succeeded for poll in account.polls_of(endpoint).values() if poll.succeeded is not None]
         if ended:
             yield (endpoint,), all(ended)
 
 
-def _failing(account: Account, _: Status) -> Samples:
+def _failing(account: Account, _: float) -> Samples:
     for endpoint in account.endpoints:
         holding = {poll.reason for poll in account.polls_of(endpoint).values()}
         for reason in Reason:
             yield (endpoint, reason), reason in holding
 
 
-def _last_success(account: Account, _: Status) -> Samples:
+def _last_success(account: Account, _: float) -> Samples:
     for endpoint in account.endpoints:
         fetched = [account.figures.fetched.get(query) for query in account.polls_of(endpoint)]
         known = [when for when in fetched if when is not None]
@@ -101,10 +104,10 @@ def _last_success(account: Account, _: Status) -> Samples:
             yield (endpoint,), min(known)
 
 
-def _next_poll(account: Account, status: Status) -> Samples:
+def _next_poll(account: Account, wall_minus_monotonic: float) -> Samples:
     for endpoint in account.endpoints:
         due = min(poll.due for poll in account.polls_of(endpoint).values())
-        yield (endpoint,), due + status.wall_minus_monotonic
+        yield (endpoint,), due + wall_minus_monotonic
 
 
 ACCOUNT_GAUGES = (
@@ -177,6 +180,12 @@ FAILURES = "smspartner_api_failures"
 
 def collect(snapshot: Snapshot, status: Status) -> Iterator[Metric]:
     """Yield every metric family of the exporter, those of the accounts first."""
+    yield from of_accounts(snapshot, status.wall_minus_monotonic)
+    yield from of_exporter(status)
+
+
+def of_accounts(snapshot: Snapshot, wall_minus_monotonic: float) -> Iterator[Metric]:
+    """Yield the families of the accounts."""
     account_label = ("account",) if any(account.name is not None for account in snapshot) else ()
 
     def own(account: Account) -> Labels:
@@ -185,7 +194,7 @@ def collect(snapshot: Snapshot, status: Status) -> Iterator[Metric]:
     for metric in ACCOUNT_GAUGES:
         family = GaugeMetricFamily(metric.name, metric.help, labels=(*account_label, *metric.labels))
         for account in snapshot:
-            for labels, value in metric.samples(account, status):
+            for labels, value in metric.samples(account, wall_minus_monotonic):
                 family.add_metric((*own(account), *labels), value)
         yield family
     durations = SummaryMetricFamily(
@@ -207,10 +216,10 @@ def collect(snapshot: Snapshot, status: Status) -> Iterator[Metric]:
                 failures.add_metric((*labels, reason), exchanges.failures.get(reason, 0))
     yield durations
     yield failures
-    yield from _exporter(status)
 
 
-def _exporter(status: Status) -> Iterator[Metric]:
+def of_exporter(status: Status) -> Iterator[Metric]:
+    """Yield the families that there is one series of, however many accounts there are."""
     yield GaugeMetricFamily(
         "smspartner_poll_interval_seconds",
         "Seconds between polls, from the configuration.",

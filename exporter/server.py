@@ -11,6 +11,7 @@ import uvicorn
 
 from exporter.connection import Connection
 from exporter.door import Door
+from exporter.repeats import Repeats
 from exporter.web import ASGIApplication
 
 _KEEP_ALIVE = 120  # longer than any scrape interval in use
@@ -67,12 +68,14 @@ def _listen(host: str, port: int, family: int, dualstack: bool) -> socket.socket
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers, and without waking up ten times a second to see whether it should end."""
 
-    def __init__(self, application: ASGIApplication, door: Door | None = None) -> None:
+    def __init__(
+        self, application: ASGIApplication, door: Door | None = None, repeats: Repeats | None = None
+    ) -> None:
         self._open: set[Connection] = set()
         super().__init__(
             uvicorn.Config(
                 application,
-                http=functools.partial(Connection, self._open, door),  # type: ignore[arg-type]
+                http=functools.partial(Connection, self._open, door, repeats),  # type: ignore[arg-type]
                 ws="none",
                 loop="none",
                 lifespan="off",

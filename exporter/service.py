@@ -6,9 +6,10 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 
 from prometheus_client import PROCESS_COLLECTOR
-from prometheus_client.metrics_core import Metric
 
 from exporter import metrics, status_page
 from exporter.api import Client
@@ -17,9 +18,10 @@ from exporter.clock import Clock
 from exporter.config import ConfigError
 from exporter.door import Door
 from exporter.durations import format_duration
-from exporter.exposition import Exposition
+from exporter.exposition import Exposition, Part
 from exporter.paces import Paces
 from exporter.poller import Poller
+from exporter.repeats import Repeats
 from exporter.server import Server
 from exporter.settings import Settings
 from exporter.state import StateDirectory
@@ -67,7 +69,7 @@ class Service:
     def application(self) -> Application:
         """Return the HTTP side."""
         pages = Pages(
-            exposition=Exposition(self.collect, self._clock),
+            exposition=Exposition(self.parts, self._clock),
             status_page=self._status_page,
             healthy=lambda: "polling has ended" if self._poller_failed else "",
             ready=self.missing,
@@ -78,7 +80,12 @@ class Service:
     async def run(self, listening: socket.socket) -> int:
         """Poll and serve until a signal says to end. Return the exit status."""
         application = self.application()
-        server = Server(Guard(application, self._door) if self._door else application, self._door)
+        # With a door, every request is looked at anew: who may come in can change between two.
+        server = (
+            Server(Guard(application, self._door), self._door)
+            if self._door
+            else Server(application, repeats=Repeats(application))
+        )
         loop = asyncio.get_running_loop()
 
         def end() -> None:
@@ -106,10 +113,15 @@ class Service:
             logger.critical("polling ended by an error of the program: stopping", exc_info=True)
             end()
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield all metric families as they are now."""
-        yield from metrics.collect(self._store.snapshot, self._status())
-        yield from PROCESS_COLLECTOR.collect()
+    def parts(self) -> Iterator[Part]:
+        """Yield all metrics as they are now, account by account."""
+        status = self._status()
+        offset = status.wall_minus_monotonic
+        for account in self._store.snapshot:
+            yield Part(
+                ("account", account.name), partial(metrics.of_accounts, (account,), offset), (account, offset)
+            )
+        yield Part("exporter", lambda: chain(metrics.of_exporter(status), PROCESS_COLLECTOR.collect()))
 
     def _status(self) -> metrics.Status:
         return metrics.Status(
@@ -119,8 +131,9 @@ class Service:
             state_writable=self._state is None or self._state.writable,
             reload_successful=self._reload_successful,
             reload_success_time=self._reload_success_time,
-            wall_minus_monotonic=self._clock.time() - self._clock.monotonic(),
             limit_scope=self._settings.limit_scope,
+            # Rounded, it is the same as long as nobody steps the clock.
+            wall_minus_monotonic=round(self._clock.time() - self._clock.monotonic(), 1),
         )
 
     def missing(self) -> str:

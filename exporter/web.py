@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
-from exporter.exposition import Exposition
+from exporter.exposition import Exposition, Page, Variant, variant
 from exporter.status_page import CONTENT_SECURITY_POLICY, SCRIPT, SCRIPT_PATH
 
 Scope = MutableMapping[str, Any]
@@ -51,6 +52,7 @@ class Application:
 
     def __init__(self, pages: Pages, telemetry_path: str) -> None:
         self._pages = pages
+        self._telemetry_path = telemetry_path
         readable: dict[str, Callable[[Scope], Reply]] = {
             "/": self._status_page,
             SCRIPT_PATH: lambda _: Reply(200, SCRIPT, _JAVASCRIPT),
@@ -77,11 +79,18 @@ class Application:
             return Reply(405, b"Method Not Allowed\n", headers=(("allow", ", ".join(methods)),))
         return handler(scope)
 
+    def variant(self, scope: Scope) -> Variant | None:
+        """Return the form in which a request asks for the metrics; None where it asks for something else."""
+        if (scope["method"], scope["path"]) != ("GET", self._telemetry_path):
+            return None
+        return _variant(scope)
+
+    def page(self, variant: Variant) -> Page:
+        """Return the metrics in one of their forms."""
+        return self._pages.exposition.page(variant)
+
     def _metrics(self, scope: Scope) -> Reply:
-        compress = _accepts_gzip(header(scope, b"accept-encoding"))
-        page = self._pages.exposition.render(header(scope, b"accept"), compress)
-        encoding = (("content-encoding", "gzip"),) if compress else ()
-        return Reply(200, page.body, page.content_type, (("vary", "Accept, Accept-Encoding"), *encoding))
+        return reply_with(self.page(_variant(scope)))
 
     def _status_page(self, scope: Scope) -> Reply:
         query = scope.get("query_string", b"")[:_MAX_QUERY].decode("latin-1")
@@ -94,9 +103,27 @@ class Application:
         return Reply(500, f"{problem}\n".encode()) if problem else Reply(200, b"reloaded\n")
 
 
+def reply_with(page: Page) -> Reply:
+    """Return the reply to a scrape."""
+    encoding = (("content-encoding", "gzip"),) if page.compressed else ()
+    return Reply(200, page.body, page.content_type, (("vary", "Accept, Accept-Encoding"), *encoding))
+
+
 async def send_reply(reply: Reply, scope: Scope, send: Send) -> None:
     """Send a reply to a request."""
     body = b"" if scope["method"] == "HEAD" else reply.body
+    await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply)})
+    await send({"type": "http.response.body", "body": body})
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """Return a reply as HTTP/1.1 writes it on a connection that stays open."""
+    status = HTTPStatus(reply.status)
+    head = b"".join(b"%b: %b\r\n" % one for one in _headers(reply))
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, status.phrase.encode(), head, reply.body)
+
+
+def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
     headers = (
         ("content-type", reply.content_type),
         ("content-length", str(len(reply.body))),
@@ -104,9 +131,7 @@ async def send_reply(reply: Reply, scope: Scope, send: Send) -> None:
         ("x-content-type-options", "nosniff"),
         *reply.headers,
     )
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    await send({"type": "http.response.start", "status": reply.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _verdict(state: str, problem: str) -> Reply:
@@ -117,6 +142,10 @@ def header(scope: Scope, name: bytes) -> str:
     """Return a request's header, cut where nothing sensible is that long; empty where it is not there."""
     values = [value for key, value in scope["headers"] if key == name]
     return b",".join(values)[:_MAX_HEADER].decode("latin-1")
+
+
+def _variant(scope: Scope) -> Variant:
+    return variant(header(scope, b"accept"), _accepts_gzip(header(scope, b"accept-encoding")))
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:

@@ -1,8 +1,7 @@
 """Connections: how long they may take, which are put out when too many are open, and which stay."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import pytest
 
 from exporter import connection
 from exporter.door import Door
-from exporter.server import Server, listen
+from exporter.server import Server
 from exporter.web import Reply, send_reply
 from tests.doors import WebFiles
+from tests.serving import Open, ended, with_server
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
-Open = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
 @pytest.fixture
@@ -27,40 +26,13 @@ async def answer(scope: Any, _receive: Any, send: Any) -> None:
     await send_reply(Reply(200, b"answer\n"), scope, send)
 
 
-def with_server(test: Callable[[Open], Awaitable[None]], door: Door | None = None) -> None:
-    async def run() -> None:
-        listening = listen("127.0.0.1", 0)
-        port = listening.getsockname()[1]
-        server = Server(answer, door)
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        writers = []
-
-        async def open_connection() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writers.append(writer)
-            return reader, writer
-
-        try:
-            async with asyncio.timeout(30):
-                await test(open_connection)
-        finally:
-            server.end()
-            await asyncio.wait_for(serving, 5)
-            for writer in writers:
-                writer.close()
-
-    asyncio.run(run())
+def server(door: Door | None = None) -> Callable[[], Server]:
+    return lambda: Server(answer, door)
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     writer.write(REQUEST)
     return await reader.readuntil(b"answer\n")
-
-
-async def ended(reader: asyncio.StreamReader) -> bool:
-    with contextlib.suppress(ConnectionError):
-        await reader.read()
-    return True
 
 
 @pytest.mark.parametrize(
@@ -84,7 +56,7 @@ def test_what_stays_half_said_is_ended(sent: bytes, monkeypatch: pytest.MonkeyPa
             writer.write(b"6")
         assert await ended(reader)
 
-    with_server(test)
+    with_server(test, server())
 
 
 def test_dripping_wins_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +75,7 @@ def test_dripping_wins_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await ended(reader)
         dripping.cancel()
 
-    with_server(test)
+    with_server(test, server())
 
 
 def test_an_idle_connection_outlives_the_deadline_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +89,7 @@ def test_an_idle_connection_outlives_the_deadline_of_a_request(monkeypatch: pyte
         assert await ended(later[0])  # two deadlines have passed
         assert await ask(*idle)
 
-    with_server(test)
+    with_server(test, server())
 
 
 def test_where_too_many_are_open_the_oldest_that_never_asked_goes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +108,7 @@ def test_where_too_many_are_open_the_oldest_that_never_asked_goes(monkeypatch: p
         assert await ended(served[0])  # all have asked: the one that did so first
         assert await ask(*silent[2])
 
-    with_server(test)
+    with_server(test, server())
 
 
 def test_an_unfinished_handshake_is_ended(files: WebFiles, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +122,7 @@ def test_an_unfinished_handshake_is_ended(files: WebFiles, monkeypatch: pytest.M
         for reader, _ in silent, half, plain:
             assert await ended(reader)
 
-    with_server(test, Door(files.write(tls={})))
+    with_server(test, server(Door(files.write(tls={}))))
 
 
 def test_many_requests_at_once_over_tls(files: WebFiles) -> None:
@@ -165,7 +137,7 @@ def test_many_requests_at_once_over_tls(files: WebFiles) -> None:
         writer.close()
         await writer.wait_closed()
 
-    with_server(test, Door(files.write(tls={})))
+    with_server(test, server(Door(files.write(tls={}))))
 
 
 def test_ending_waits_for_nobody_who_is_silent(files: WebFiles) -> None:
@@ -175,7 +147,7 @@ def test_ending_waits_for_nobody_who_is_silent(files: WebFiles) -> None:
 
     async def timed() -> float:
         begin = asyncio.get_running_loop().time()
-        await asyncio.to_thread(with_server, test, Door(files.write(tls={})))
+        await asyncio.to_thread(with_server, test, server(Door(files.write(tls={}))))
         return asyncio.get_running_loop().time() - begin
 
     assert asyncio.run(timed()) < 5

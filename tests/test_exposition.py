@@ -1,5 +1,6 @@
 """Rendering: in the format that is asked for, at most once a second."""
 
+import functools
 import gzip
 import tracemalloc
 from collections.abc import Iterator
@@ -7,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from exporter.exposition import Exposition
+from exporter.exposition import Exposition, Part
 from tests.fakes import FakeClock
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -32,7 +33,10 @@ class Counting:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self) -> Iterator[Metric]:
+    def __call__(self) -> Iterator[Part]:
+        yield Part("counting", self._collect)
+
+    def _collect(self) -> Iterator[Metric]:
         self.calls += 1
         yield GaugeMetricFamily("calls", "So many.", self.calls)
 
@@ -70,7 +74,7 @@ def test_any_accept_header_gets_metrics(accept: str) -> None:
 
 @pytest.mark.parametrize("accept", ["", PROMETHEUS_3])
 def test_compressed_it_is_the_same(clock: FakeClock, accept: str) -> None:
-    exposition = Exposition(lambda: iter([GaugeMetricFamily("a", "b", 1)]), clock)
+    exposition = Exposition(lambda: [Part("all", lambda: [GaugeMetricFamily("a", "b", 1)])], clock)
     plain, packed = (exposition.render(accept, compress) for compress in (False, True))
     assert gzip.decompress(packed.body) == plain.body
     assert packed.content_type == plain.content_type
@@ -112,3 +116,50 @@ def test_unusual_headers_cost_neither_time_nor_memory(clock: FakeClock) -> None:
         tracemalloc.stop()
     assert counting.calls == 1
     assert held < 100_000
+
+
+def family(**values: float) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily("a", "b", labels=["c"])
+    for label, value in values.items():
+        gauge.add_metric([label], value)
+    return gauge
+
+
+def test_a_family_goes_on_from_part_to_part(clock: FakeClock) -> None:
+    parts = [
+        Part("one", lambda: [family(x=1), CounterMetricFamily("n", "m", 7)]),
+        Part("two", lambda: [family()]),
+        Part("three", lambda: [family(y=2, z=3)]),
+    ]
+    page = Exposition(lambda: parts, clock).render(PROMETHEUS_3, compress=False)
+    assert page.body.decode().splitlines() == [
+        *("# HELP a b", "# TYPE a gauge", 'a{c="x"} 1.0', 'a{c="y"} 2.0', 'a{c="z"} 3.0'),
+        *("# HELP n m", "# TYPE n counter", "n_total 7.0", "# EOF"),
+    ]
+
+
+def test_what_did_not_change_is_not_encoded_again(clock: FakeClock) -> None:
+    collected: list[str] = []
+    states: dict[str, object] = {"one": (1, "x"), "two": None}
+
+    def collect(name: str) -> list[Metric]:
+        collected.append(name)
+        return [family(**{name: len(collected)})]
+
+    exposition = Exposition(
+        lambda: [Part(name, functools.partial(collect, name), state) for name, state in states.items()], clock
+    )
+
+    def shown() -> list[str]:
+        clock.advance(1)
+        return exposition.render("", compress=False).body.decode().splitlines()[2:]
+
+    assert shown() == ['a{c="one"} 1.0', 'a{c="two"} 2.0']
+    assert shown() == ['a{c="one"} 1.0', 'a{c="two"} 3.0']
+    states["one"] = (2, "x")
+    assert shown() == ['a{c="one"} 4.0', 'a{c="two"} 5.0']
+    one = states.pop("one")
+    assert shown() == ['a{c="two"} 6.0']
+    states["one"] = one
+    assert shown() == ['a{c="two"} 7.0', 'a{c="one"} 8.0']
+    assert collected == ["one", "two", "two", "one", "two", "two", "two", "one"]

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter import __version__
-from exporter.exposition import Exposition
+from exporter.exposition import Exposition, Part
 from exporter.figures import Account, Credits, Endpoint, Exchanges, Figures, MonthFigures, Poll, Query, Reason
 from exporter.metrics import Status, collect
 from tests.fakes import FakeClock
@@ -159,7 +159,7 @@ def families(exposition: str, parse: object) -> dict[str, Metric]:
 
 
 def openmetrics() -> str:
-    page = Exposition(lambda: collect((ACCOUNT,), STATUS), FakeClock()).render(
+    page = Exposition(lambda: [Part("all", lambda: collect((ACCOUNT,), STATUS))], FakeClock()).render(
         "application/openmetrics-text", compress=False
     )
     return page.body.decode()

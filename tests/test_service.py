@@ -1,19 +1,25 @@
 """The running exporter, without its process: reload, readiness and health as people and probes see them."""
 
+import itertools
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import msgspec
 import pytest
+from prometheus_client import generate_latest
 
+from exporter import metrics
 from exporter.config import ConfigError
-from exporter.figures import Query, Reason
+from exporter.exposition import Exposition
+from exporter.figures import Credits, Query, Reason
 from exporter.paces import Paces
 from exporter.secret import Secret
 from exporter.service import Service
 from exporter.settings import AccountSettings, KeySource, LimitScope, Settings
 from exporter.store import Store
 from tests.fakes import FakeClock
+from tests.snapshots import CASES
 
 REASON = "config.yml: poll_interval: expected a duration"
 
@@ -61,7 +67,8 @@ def failing(service: Service, reason: Reason, name: str | None = None) -> None:
 
 
 def sample(service: Service, name: str) -> float:
-    (value,) = [one.value for family in service.collect() for one in family.samples if one.name == name]
+    families = itertools.chain.from_iterable(part.collect() for part in service.parts())
+    (value,) = [one.value for family in families for one in family.samples if one.name == name]
     return float(value)
 
 
@@ -193,3 +200,36 @@ def test_accounts_come_and_go_with_a_reload(clock: FakeClock) -> None:
     service._poller.step()
     assert [account.name for account in store_of(service).snapshot] == ["b", "c"]
     assert service.missing().startswith("no figures yet of c")
+
+
+def page(exposition: Exposition, clock: FakeClock) -> bytes:
+    clock.advance(1)
+    return exposition.render("", compress=False).body
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_account_by_account_the_page_is_that_of_all_at_once(clock: FakeClock, case: str) -> None:
+    service, _ = made(clock)
+    exposition = Exposition(service.parts, clock)
+    account, *others = CASES[case]
+    spent = msgspec.structs.replace(account.figures, credits=Credits(0.5, "EUR", {}, None))
+    changed = (msgspec.structs.replace(account, figures=spent), *others)
+    for snapshot in (CASES[case], changed):
+        store_of(service).replace(snapshot)
+        registry = SimpleNamespace(
+            collect=lambda: metrics.collect(store_of(service).snapshot, service._status())
+        )
+        assert page(exposition, clock).startswith(generate_latest(registry))
+
+
+def test_when_the_clock_is_stepped_the_next_poll_moves_with_it(clock: FakeClock) -> None:
+    service, _ = made(clock, "a", "b")
+    exposition = Exposition(service.parts, clock)
+
+    def next_poll() -> float:
+        series = b'smspartner_next_poll_timestamp_seconds{account="b",endpoint="credits"} '
+        return float(page(exposition, clock).partition(series)[2].split()[0])
+
+    before = next_poll()
+    clock.step(3600)
+    assert next_poll() == before + 3600

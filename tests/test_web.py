@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from exporter.exposition import Exposition
+from exporter.exposition import Exposition, Part
 from exporter.paces import Paces
 from exporter.secret import Secret
 from exporter.service import Service
@@ -65,7 +65,7 @@ def families() -> Iterator[Metric]:
 
 def pages() -> Pages:
     return Pages(
-        exposition=Exposition(families, FakeClock()),
+        exposition=Exposition(lambda: [Part("all", families)], FakeClock()),
         status_page=lambda _: "<h1>Désolé</h1>",
         healthy=lambda: "",
         ready=lambda: "",
