@@ -2,12 +2,9 @@
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from exporter.figures import Credits, Failure, MonthFigures, Reason
 from exporter.replies import RawReply, parse_credits, parse_statistics
@@ -203,100 +200,3 @@ def test_months_that_were_not_asked_for_spoil_the_reply(first: str | None, last:
     with pytest.raises(Failure, match=r"datas\[0\]: 2021-10 was not asked for"):
         parse_statistics(RawReply(200, october()), first, last)
     assert parse_statistics(RawReply(200, october()), "2021-10", "2021-10").keys() == {"2021-10"}
-
-
-# --- anything at all
-
-SCALARS = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8)
-)
-KNOWN = "success code datas credits message error year m cost nb_send type balance currency creditSms toSend"
-NAMES = st.sampled_from(KNOWN.split()) | st.text(st.characters(codec=None), max_size=3)
-JSON = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=6),
-    max_leaves=15,
-)
-ENTRIES = st.fixed_dictionaries(
-    {
-        "year": st.just("2021") | SCALARS,
-        "m": st.just("10") | SCALARS,
-        "cost": st.just("1") | SCALARS,
-        "nb_send": st.just(1) | SCALARS,
-    },
-    optional={"type": st.just("day") | SCALARS},
-)
-NEAR = st.fixed_dictionaries(
-    {
-        "success": st.just(True) | SCALARS,
-        "datas": st.lists(ENTRIES, max_size=3) | JSON,
-        "credits": st.dictionaries(NAMES, SCALARS, max_size=5),
-    },
-    optional={"code": SCALARS, "message": JSON, "error": JSON},
-)
-
-
-def outcome(parse: Parse, raw: RawReply) -> object:
-    try:
-        return parse(raw)
-    except Failure as failure:
-        return failure
-
-
-def check_outcome(raw: RawReply) -> None:
-    """Figures that can be shown, or a failure that can."""
-    for parse in (parse_statistics, parse_credits):
-        match outcome(parse, raw):
-            case Failure(detail=detail):
-                assert detail.isprintable()
-                assert len(detail) < 250
-            case Credits(balance=balance, remaining=remaining, queued=queued):
-                assert all(abs(figure or 0) < 10**15 for figure in (balance, queued, *remaining.values()))
-            case dict() as months:
-                assert all(month.isascii() and len(month) == 7 for month in months)
-                assert all(0 <= figures.cost < 10**15 and figures.sent >= 0 for figures in months.values())
-            case other:
-                pytest.fail(f"{other}")
-
-
-@given(st.binary(max_size=200), st.integers(200, 599))
-def test_any_bytes_are_taken_or_refused(body: bytes, status: int) -> None:
-    check_outcome(RawReply(status, body))
-
-
-@given(JSON | NEAR, st.sampled_from([200, 200, 400, 429, 500]))
-def test_any_json_is_taken_or_refused(value: object, status: int) -> None:
-    check_outcome(RawReply(status, json.dumps(value).encode()))
-
-
-@given(st.integers(0, 300), st.integers(0, 255))
-def test_any_damaged_byte_is_taken_or_refused(position: int, byte: int) -> None:
-    body = bytearray((DATA / "cost-resume.json").read_bytes())
-    body[position % len(body)] = byte
-    check_outcome(RawReply(200, bytes(body)))
-
-
-THOUSANDTHS = st.integers(0, 10**9)
-COUNTS = st.integers(0, 10**9)
-FIGURES = st.tuples(THOUSANDTHS, COUNTS)
-
-
-def entry(year: int, m: int, thousandths: int, count: int, **more: object) -> dict[str, object]:
-    cost = f"{Decimal(thousandths).scaleb(-3):.3f}"
-    return {"year": str(year), "m": f"{m:02d}", "cost": cost, "nb_send": str(count), **more}
-
-
-@given(st.dictionaries(st.tuples(st.integers(2000, 2099), st.integers(1, 12)), FIGURES, max_size=15))
-def test_valid_figures_come_through_unchanged(months: dict[tuple[int, int], tuple[int, int]]) -> None:
-    datas = [entry(*month, *figures, type="month") for month, figures in months.items()]
-    assert parse_statistics(RawReply(200, statistics(*datas))) == {
-        f"{year}-{m:02d}": MonthFigures(cost / 1000, sent) for (year, m), (cost, sent) in months.items()
-    }
-
-
-@given(st.lists(FIGURES, min_size=1, max_size=31))
-def test_the_sum_of_the_days_is_the_month(days: list[tuple[int, int]]) -> None:
-    by_day = parse_statistics(RawReply(200, statistics(*(entry(2021, 10, *day, type="day") for day in days))))
-    total = (sum(cost for cost, _ in days), sum(sent for _, sent in days))
-    by_month = parse_statistics(RawReply(200, statistics(entry(2021, 10, *total, type="month"))))
-    assert by_day == by_month
