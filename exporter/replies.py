@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from exporter.figures import Credits, Failure, MonthFigures, Reason
 from exporter.schema import SchemaError, convert
-from exporter.secret import redact
+from exporter.secret import redacted_start
 
 _REASON_OF_CODE = {
     1: Reason.KEY_REJECTED,
@@ -29,6 +29,7 @@ _REASON_OF_CODE = {
 _REASON_OF_STATUS = {401: Reason.KEY_REJECTED, 403: Reason.ACCESS_DENIED, 429: Reason.RATE_LIMITED}
 _MAX_MESSAGE = 120
 _MAX_DIGITS = 30
+_GZIP = b"\x1f\x8b"
 _EXACT = 1 << 53  # from here on, a float is not every whole number
 _EXPECTED = {
     "success": "true or false",
@@ -118,13 +119,16 @@ def parse_statistics(
     """
     reply = _typed(_success(raw), _StatisticsReply)
     periods: dict[str, list[_Period]] = {}
+    whole: set[str] = set()
     for index, period in enumerate(reply.datas):
         if (first and period.month < first) or (last and period.month > last):
             raise _invalid(f"datas[{index}]: {period.month} was not asked for")
-        same_month = periods.setdefault(period.month, [])
-        same_month.append(period)
-        if len(same_month) > 1 and any(other.type in {"month", None} for other in same_month):
+        is_whole = period.type in {"month", None}
+        if period.month in whole or (is_whole and period.month in periods):
             raise _invalid(f"datas[{index}]: {period.month} is there twice")
+        periods.setdefault(period.month, []).append(period)
+        if is_whole:
+            whole.add(period.month)
     return {
         month: MonthFigures(
             cost=float(sum(Decimal(str(period.cost)) for period in entries)),
@@ -182,7 +186,7 @@ def _refused(raw: RawReply, reason: Reason, detail: str = "") -> Failure:
 
 
 def _reason_of_status(status: int) -> Reason:
-    return _REASON_OF_STATUS.get(status, Reason.SERVER_ERROR)
+    return _REASON_OF_STATUS.get(status, Reason.SERVER_ERROR if status >= 400 else Reason.INVALID_REPLY)
 
 
 def _message(reply: dict[str, Any]) -> str:
@@ -191,7 +195,9 @@ def _message(reply: dict[str, Any]) -> str:
     if not said:
         return ""
     text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-    text = "".join(character if character.isprintable() else "?" for character in redact(text))
+    text = "".join(
+        character if character.isprintable() else "?" for character in redacted_start(text, _MAX_MESSAGE + 1)
+    )
     return f": {text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + '…'}"
 
 
@@ -207,8 +213,13 @@ def _json_object(body: bytes) -> dict[str, Any]:
             parse_int=_integer,
         )
     except UnicodeDecodeError:
-        raise _invalid("the reply is not UTF-8") from None
+        is_packed = body.startswith(_GZIP)
+        raise _invalid(
+            f"the reply is {'compressed, which was not asked for' if is_packed else 'not UTF-8'}"
+        ) from None
     except json.JSONDecodeError as error:
+        if body.lstrip().startswith(b"<"):
+            raise _invalid("the reply is not JSON but HTML or XML") from None
         raise _invalid(f"the reply is not JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
         raise _invalid("the reply is nested too deeply") from None

@@ -5,6 +5,7 @@ from typing import NoReturn
 from urllib.parse import quote
 
 HIDDEN = "<hidden>"
+_LONGEST_SPELLING = 20  # one character as four percent-encoded bytes, encoded twice
 _patterns: dict[str, re.Pattern[str]] = {}
 
 
@@ -48,6 +49,15 @@ def redact(text: str) -> str:
     for value in sorted(_patterns, key=len, reverse=True):  # one key may be the beginning of another
         text = _patterns[value].sub(HIDDEN, text)
     return text
+
+
+def redacted_start(text: str, length: int) -> str:
+    """Return the first `length` characters of `text` without any key, however long it is.
+
+    Only so much is looked through as can become that: keys, which become shorter, and what is between them.
+    """
+    longest = max(map(len, _patterns), default=0) * _LONGEST_SPELLING
+    return redact(text[: length + (length // len(HIDDEN) + 2) * longest])[:length]
 
 
 def _spellings(value: str) -> re.Pattern[str]:

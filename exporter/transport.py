@@ -6,128 +6,25 @@ Whatever goes wrong comes back as a Failure in words of our own: the texts of re
 the URL holds the key.
 """
 
-import contextlib
 import http.cookiejar
 import os
 import re
-import socket
-import struct
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
-from typing import Any, cast
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from exporter import __version__
 from exporter.clock import Clock
+from exporter.exchange import Exchange, GuardedAdapter, current
 from exporter.figures import Failure, Reason
 from exporter.network_errors import TOO_LATE, failure_of
 from exporter.replies import RawReply
 
-MAX_BODY = 1 << 20
 _CHUNK = 16 << 10
-_ABORT = struct.pack("ii", 1, 0)
-_ORDERLY = struct.pack("ii", 0, 0)
-
-
-class _Exchange:
-    """The socket of one exchange, and the right to cut it off.
-
-    It holds a duplicate of the socket, since TLS takes the original over. The socket is set to be reset when closed,
-    so that a request that was given up, or whose process was killed, is not delivered later.
-    """
-
-    def __init__(self, deadline: float, clock: Clock) -> None:
-        self._deadline = deadline
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._cut_off = False
-
-    def adopt(self, sock: socket.socket) -> None:
-        with self._lock:
-            if self._cut_off:
-                raise TimeoutError
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
-            self._socket = sock.dup()
-
-    def check(self) -> None:
-        """Refuse to go on after the deadline: the pace counts on it, even if the process was stopped meanwhile."""
-        if self._cut_off or self._clock.monotonic() >= self._deadline:
-            raise TimeoutError
-
-    def cut_off(self) -> None:
-        with self._lock:
-            self._cut_off = True
-            if self._socket:
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
-                self._socket.close()
-                self._socket = None
-
-    def close(self) -> None:
-        with self._lock:
-            if self._socket:
-                with contextlib.suppress(OSError):
-                    self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ORDERLY)
-                self._socket.close()
-                self._socket = None
-
-
-_current: ContextVar[_Exchange] = ContextVar("exchange of this thread")
-
-
-class _GuardedConnection(HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        try:
-            _current.get().adopt(sock)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    def connect(self) -> None:
-        super().connect()
-        _current.get().check()
-
-
-class _GuardedTLSConnection(_GuardedConnection, HTTPSConnection):
-    pass
-
-
-class _GuardedPool(HTTPConnectionPool):
-    ConnectionCls = _GuardedConnection
-
-    def _put_conn(self, conn: Any) -> None:
-        """Keep no connection for another exchange: there it would be used unguarded."""
-        if conn:
-            conn.close()
-
-
-class _GuardedTLSPool(_GuardedPool, HTTPSConnectionPool):
-    ConnectionCls = _GuardedTLSConnection
-
-
-_POOLS = {"http": _GuardedPool, "https": _GuardedTLSPool}
-
-
-class _GuardedAdapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
-        return cast(urllib3.ProxyManager, manager)
 
 
 class _Session(requests.Session):
@@ -159,15 +56,15 @@ class Transport:
         if base_url.startswith("https:"):
             self._session.proxies = requests.utils.get_environ_proxies(base_url)
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _GuardedAdapter(max_retries=0))
-        self._exchange: _Exchange | None = None
+            self._session.mount(scheme, GuardedAdapter(max_retries=0))
+        self._exchange: Exchange | None = None
 
     def get(self, path: str, parameters: Mapping[str, str], deadline: float) -> RawReply:
         """Return the reply, whatever its status, before `deadline` on the monotonic clock. Raises Failure."""
         remaining = deadline - self._clock.monotonic()
         if remaining <= 0:
             raise Failure(Reason.TIMEOUT, TOO_LATE)
-        exchange = self._exchange = _Exchange(deadline, self._clock)
+        exchange = self._exchange = Exchange(deadline, self._clock)
         outcome: Future[RawReply] = Future()
         thread = threading.Thread(
             target=self._run,
@@ -191,13 +88,13 @@ class Transport:
 
     def _run(
         self,
-        exchange: _Exchange,
+        exchange: Exchange,
         path: str,
         parameters: Mapping[str, str],
         timeout: float,
         outcome: "Future[RawReply]",
     ) -> None:
-        _current.set(exchange)
+        current.set(exchange)
         try:
             reply = self._exchange_once(path, parameters, timeout)
             exchange.check()  # a body without a length looks complete where it was cut off
@@ -240,6 +137,4 @@ def _read_body(raw: urllib3.BaseHTTPResponse) -> bytes:
     body = bytearray()
     while chunk := raw.read(_CHUNK, decode_content=False):
         body += chunk
-        if len(body) > MAX_BODY:
-            raise Failure(Reason.INVALID_REPLY, f"the reply is larger than {MAX_BODY >> 20} MiB")
     return bytes(body)

@@ -15,7 +15,8 @@ from exporter.pace import boot_id
 from exporter.pace_file import PaceFile
 from exporter.state import StateDirectory
 from tests.fakes import FakeClock
-from tests.running import Started
+from tests.peer import resources
+from tests.running import Started, eventually
 
 # How long an example takes says something of the machine's load, and nothing of the product.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -33,6 +34,14 @@ def started() -> Iterator[Started]:
     processes = Started()
     yield processes
     processes.end()
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """Neither a thread nor a file descriptor outlives the exchange."""
+    before = resources()
+    yield
+    eventually(lambda: resources() <= before, within=5)
 
 
 @pytest.fixture

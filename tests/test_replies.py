@@ -2,55 +2,19 @@
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from exporter.figures import Credits, Failure, MonthFigures, Reason
 from exporter.replies import RawReply, parse_credits, parse_statistics
 from exporter.secret import Secret
+from tests.bodies import OCTOBER, october, statistics
 
 DATA = Path(__file__).parent / "data"
 KEY = "S3CR+T/9f8e7d6c5b4a"
-OCTOBER = {"month": "october", "year": "2021", "m": "10", "date": 1633039200, "type": "month"} | {
-    "cost": "49.174",
-    "nb_send": "1210",
-}
-CREDITS = {
-    "creditSms": 20,
-    "creditSmsECO": 37,
-    "creditHlr": 180,
-    "toSend": 0,
-    "currency": "EUR",
-    "balance": "0.9",
-}
-
 Parse = Callable[[RawReply], object]
 BOTH = pytest.mark.parametrize("parse", [parse_statistics, parse_credits])
-
-
-def statistics(*datas: object) -> bytes:
-    return json.dumps({"success": True, "datas": datas}).encode()
-
-
-def october(**changes: object) -> bytes:
-    return statistics(OCTOBER | changes)
-
-
-def october_without(field: str) -> bytes:
-    return statistics({name: value for name, value in OCTOBER.items() if name != field})
-
-
-def october_with_raw(field: str, raw: str) -> bytes:
-    """A reply with JSON text in place of the field's value, as no encoder would write it."""
-    return october(**{field: "PLACE"}).replace(b'"PLACE"', raw.encode())
-
-
-def me(**changes: object) -> bytes:
-    return json.dumps({"success": True, "code": 200, "credits": CREDITS | changes}).encode()
 
 
 def refused(parse: Parse, body: bytes, status: int = 200, retry_after: float | None = None) -> Failure:
@@ -214,190 +178,12 @@ def test_a_message_may_be_nested_to_any_depth() -> None:
         assert refused(parse_statistics, body).reason in {Reason.KEY_REJECTED, Reason.INVALID_REPLY}
 
 
-# --- what spoils a reply
-
-YEAR = "datas[0].year: expected a year such as 2021"
-M = "datas[0].m: expected the number of a month"
-COST = "datas[0].cost: expected a decimal that is not negative"
-SENT = "datas[0].nb_send: expected a whole number that is not negative"
-
-HOSTILE = {
-    "empty": (b"", "the reply is empty"),
-    "white space": (b" \r\n ", "the reply is empty"),
-    "truncated": (october()[:-20], "not JSON"),
-    "trailing comma": (october().replace(b"}]", b"},]"), "not JSON"),
-    "two replies": (october() * 2, "not JSON"),
-    "BOM": (b"\xef\xbb\xbf" + october(), "not JSON"),
-    "UTF-16": (october().decode().encode("utf-16"), "not UTF-8"),
-    "latin-1": ('{"success": true, "datas": [], "x": "é"}'.encode("latin-1"), "not UTF-8"),
-    "HTML": (b"<!DOCTYPE html><title>Maintenance</title>", "not JSON"),
-    "single quotes": (b"{'success': true}", "not JSON"),
-    "a list": (b"[]", "not a JSON object"),
-    "a string": (b'"no"', "not a JSON object"),
-    "null": (b"null", "not a JSON object"),
-    "NaN": (october_with_raw("cost", "NaN"), "NaN"),
-    "Infinity": (october_with_raw("cost", "Infinity"), "Infinity"),
-    "-Infinity": (october_with_raw("cost", "-Infinity"), "Infinity"),
-    "1e999": (october_with_raw("cost", "1e999"), "a number is out of range"),
-    "NaN in a field nobody reads": (october_with_raw("date", "NaN"), "NaN"),
-    "400 digits": (october_with_raw("nb_send", "9" * 400), "a number is out of range"),
-    "5000 digits": (october_with_raw("nb_send", "9" * 5000), "a number is out of range"),
-    "400 digits in a string": (october(nb_send="9" * 400), SENT),
-    "nested lists": (b"[" * 100_000, "nested too deeply"),
-    "nested objects": (b'{"a":' * 100_000, "nested too deeply"),
-    "success missing": (json.dumps({"datas": [OCTOBER]}).encode(), "success: is missing"),
-    "success null": (b'{"success": null, "datas": []}', "success: is missing"),
-    "success as text": (b'{"success": "true", "datas": []}', "success: expected true or false"),
-    "success as a number": (b'{"success": 1, "datas": []}', "success: expected true or false"),
-    "code as text": (b'{"success": true, "code": "fine", "datas": []}', "code: expected a number"),
-    "code as a list": (b'{"success": true, "code": [], "datas": []}', "code: expected a number"),
-    "code out of range": (b'{"success": true, "code": 1e+244, "datas": []}', "code: expected a number"),
-    "code true": (b'{"success": true, "code": true, "datas": []}', "code: expected a number"),
-    "datas missing": (b'{"success": true}', "datas: is missing"),
-    "datas null": (b'{"success": true, "datas": null}', "datas: expected a list of periods"),
-    "datas an object": (b'{"success": true, "datas": {"0": {}}}', "datas: expected a list of periods"),
-    "datas of numbers": (statistics(1), "datas[0]"),
-    "datas of lists": (statistics([]), "datas[0]"),
-    "datas of null": (statistics(None), "datas[0]"),
-    "year missing": (october_without("year"), "datas[0].year: is missing"),
-    "m missing": (october_without("m"), "datas[0].m: is missing"),
-    "cost missing": (october_without("cost"), "datas[0].cost: is missing"),
-    "nb_send missing": (october_without("nb_send"), "datas[0].nb_send: is missing"),
-    "year null": (october(year=None), YEAR),
-    "year too early": (october(year="1999"), YEAR),
-    "year too late": (october(year=2100), YEAR),
-    "year with two digits": (october(year="21"), YEAR),
-    "year with a label in it": (october(year='2021"} 1\nevil{x="'), YEAR),
-    "year with a line break": (october(year="2021\n"), YEAR),
-    "year with a space": (october(year=" 2021"), YEAR),
-    "year in full-width digits": (october(year="\uff12\uff10\uff12\uff11"), YEAR),
-    "year with half a character": (october(year="202\ud800"), YEAR),
-    "month 0": (october(m="0"), M),
-    "month 00": (october(m="00"), M),
-    "month 13": (october(m=13), M),
-    "month -1": (october(m=-1), M),
-    "month 9.5": (october(m=9.5), M),
-    "month in Arabic digits": (october(m="٣"), M),
-    "month by name": (october(m="october"), M),
-    "month true": (october(m=True), M),
-    "month null": (october(m=None), M),
-    "month list": (october(m=["10"]), M),
-    "negative cost": (october(cost="-0.001"), COST),
-    "negative cost as a number": (october(cost=-0.001), COST),
-    "French cost": (october(cost="1 234,50"), COST),
-    "English cost": (october(cost="1,234.50"), COST),
-    "cost with currency": (october(cost="49.174 €"), COST),
-    "cost nan in a string": (october(cost="nan"), COST),
-    "cost in scientific notation": (october(cost="1e3"), COST),
-    "cost with underscore": (october(cost="1_0"), COST),
-    "cost empty": (october(cost=""), COST),
-    "cost null": (october(cost=None), COST),
-    "cost true": (october(cost=True), COST),
-    "cost out of range": (october(cost=1e300), COST),
-    "cost object": (october(cost={"EUR": 1}), COST),
-    "negative sent": (october(nb_send="-1"), SENT),
-    "sent with decimals": (october(nb_send="1210.5"), SENT),
-    "sent with decimals as a number": (october(nb_send=1210.5), SENT),
-    "sent null": (october(nb_send=None), SENT),
-    "sent false": (october(nb_send=False), SENT),
-    "sent out of range": (october(nb_send=10**15), SENT),
-    "type a number": (october(type=7), "datas[0].type"),
-    "the second of two is bad": (statistics(OCTOBER, OCTOBER | {"m": 11, "cost": "x"}), "datas[1].cost: expected"),
-    "a month twice": (statistics(OCTOBER, OCTOBER), "datas[1]: 2021-10 is there twice"),
-    "a month twice, written differently": (statistics(OCTOBER, OCTOBER | {"year": 2021}), "2021-10 is there twice"),
-    "a month and one of its days": (statistics(OCTOBER, OCTOBER | {"type": "day"}), "2021-10 is there twice"),
-    "a day, then its month": (statistics(OCTOBER | {"type": "day"}, OCTOBER), "2021-10 is there twice"),
-    "a key twice": (october().replace(b'"cost"', b'"cost": "1", "cost"'), "a key is there twice"),
-    "a key twice at the top": (b'{"success": false, "success": true, "datas": []}', "a key is there twice"),
-    "a key with half a character": (october(**{"\ud800": 1}), "not valid Unicode"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("body", "detail"), HOSTILE.values(), ids=HOSTILE)
-def test_one_bad_entry_spoils_the_reply(body: bytes, detail: str) -> None:
-    failure = refused(parse_statistics, body)
-    assert failure.reason is Reason.INVALID_REPLY
-    assert detail in failure.detail
-
-
-BALANCE = 'credits.balance: expected a decimal such as "10225.119"'
-
-HOSTILE_CREDITS = {
-    "credits missing": (b'{"success": true}', "credits: is missing"),
-    "credits null": (b'{"success": true, "credits": null}', "credits"),
-    "credits a list": (b'{"success": true, "credits": []}', "credits"),
-    "nothing of use": (b'{"success": true, "credits": {}}', "credits: neither balance nor solde"),
-    "nothing but a queue": (b'{"success": true, "credits": {"toSend": 3}}', "credits: neither balance"),
-    "balance in French": (me(balance="1 234,50"), BALANCE),
-    "balance empty": (me(balance=""), BALANCE),
-    "balance true": (me(balance=True), BALANCE),
-    "balance nan": (me(balance="nan"), BALANCE),
-    "balance list": (me(balance=[1]), BALANCE),
-    "balance out of range": (me(balance=-1e300), BALANCE),
-    "solde spoils a good balance": (me(solde="?"), "credits.solde: expected"),
-    "currency a symbol": (me(currency="€"), "credits.currency: expected an ISO 4217 code"),
-    "currency with a label in it": (me(currency='EUR"} 1\nx{y="'), "credits.currency: expected"),
-    "currency with half a character": (me(currency="EU\ud800"), "credits.currency: expected"),
-    "currency a number": (me(currency=978), "credits.currency: expected"),
-    "creditSms a fraction": (me(creditSms=0.5), "credits.creditSms: expected"),
-    "creditSms text": (me(creditSms="many"), "credits.creditSms: expected"),
-    "creditSmsECO true": (me(creditSmsECO=True), "credits.creditSmsECO: expected"),
-    "creditSmsLowCost a list": (me(creditSmsLowCost=[]), "credits.creditSmsLowCost: expected"),
-    "creditHlr too long": (me(creditHlr="9" * 400), "credits.creditHlr: expected"),
-    "toSend negative": (me(toSend=-1), "credits.toSend: expected"),
-}
-
-
-@pytest.mark.parametrize(("body", "detail"), HOSTILE_CREDITS.values(), ids=HOSTILE_CREDITS)
-def test_one_bad_field_spoils_the_credits(body: bytes, detail: str) -> None:
-    failure = refused(parse_credits, body)
-    assert failure.reason is Reason.INVALID_REPLY
-    assert detail in failure.detail
-
-
 # --- what is unusual, and no reason to refuse
-
-OCTOBER_FIGURES = {"2021-10": MonthFigures(49.174, 1210)}
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        october(year=2021, m=10, cost=49.174, nb_send=1210),
-        october(year=2021.0, m=10.0, nb_send=1210.0),
-        october(unknown={"nested": [1, None, "x"]}, delivered="7"),
-        october(month="octobre", date=None),
-        october(type=None),
-        october(type="fortnight"),
-        october_without("type"),
-        october_without("date"),
-        october(cost="000049.174000"),
-        json.dumps({"datas": [OCTOBER], "success": True, "code": "200", "message": None}).encode(),
-        b"\r\n\t" + october() + b"\n",
-    ],
-)
-def test_unusual_spellings_mean_the_same(body: bytes) -> None:
-    assert parse_statistics(RawReply(200, body)) == OCTOBER_FIGURES
-
-
-@pytest.mark.parametrize("m", ["9", "09", 9])
-def test_a_month_may_be_written_with_one_digit(m: object) -> None:
-    assert list(parse_statistics(RawReply(200, october(m=m)))) == ["2021-09"]
 
 
 def test_months_come_in_any_order_and_leave_sorted() -> None:
     datas = [OCTOBER | {"year": year, "m": m} for year, m in [(2022, 1), (2021, 12), (2021, 9)]]
     assert list(parse_statistics(RawReply(200, statistics(*datas)))) == ["2021-09", "2021-12", "2022-01"]
-
-
-def test_no_periods_are_no_months() -> None:
-    assert parse_statistics(RawReply(200, statistics())) == {}
-
-
-def test_a_month_without_sms_is_a_month() -> None:
-    assert parse_statistics(RawReply(200, october(cost="0.000", nb_send="0"))) == {
-        "2021-10": MonthFigures(0, 0)
-    }
 
 
 def test_days_are_summed_to_their_months_exactly() -> None:
@@ -413,117 +199,4 @@ def test_days_are_summed_to_their_months_exactly() -> None:
 def test_months_that_were_not_asked_for_spoil_the_reply(first: str | None, last: str | None) -> None:
     with pytest.raises(Failure, match=r"datas\[0\]: 2021-10 was not asked for"):
         parse_statistics(RawReply(200, october()), first, last)
-    assert parse_statistics(RawReply(200, october()), "2021-10", "2021-10") == OCTOBER_FIGURES
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (me(), Credits(0.9, "EUR", {"sms": 20, "sms_eco": 37, "hlr": 180}, 0)),
-        (me(balance=-12, toSend="5"), Credits(-12, "EUR", {"sms": 20, "sms_eco": 37, "hlr": 180}, 5)),
-        (me(balance=None, solde="1.5"), Credits(1.5, "EUR", {"sms": 20, "sms_eco": 37, "hlr": 180}, 0)),
-        (me(balance="2", solde="1.5").replace(b'"creditSms"', b'"x"'),
-         Credits(2, "EUR", {"sms_eco": 37, "hlr": 180}, 0)),
-        (b'{"success": true, "credits": {"solde": 3}}', Credits(3, None, {}, None)),
-        (b'{"success": true, "credits": {"creditHlr": "-2"}}', Credits(None, None, {"hlr": -2}, None)),
-    ],
-)  # fmt: skip
-def test_credits_take_what_is_there(body: bytes, expected: Credits) -> None:
-    assert parse_credits(RawReply(200, body)) == expected
-
-
-# --- anything at all
-
-SCALARS = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8)
-)
-KNOWN = "success code datas credits message error year m cost nb_send type balance currency creditSms toSend"
-NAMES = st.sampled_from(KNOWN.split()) | st.text(st.characters(codec=None), max_size=3)
-JSON = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=6),
-    max_leaves=15,
-)
-ENTRIES = st.fixed_dictionaries(
-    {
-        "year": st.just("2021") | SCALARS,
-        "m": st.just("10") | SCALARS,
-        "cost": st.just("1") | SCALARS,
-        "nb_send": st.just(1) | SCALARS,
-    },
-    optional={"type": st.just("day") | SCALARS},
-)
-NEAR = st.fixed_dictionaries(
-    {
-        "success": st.just(True) | SCALARS,
-        "datas": st.lists(ENTRIES, max_size=3) | JSON,
-        "credits": st.dictionaries(NAMES, SCALARS, max_size=5),
-    },
-    optional={"code": SCALARS, "message": JSON, "error": JSON},
-)
-
-
-def outcome(parse: Parse, raw: RawReply) -> object:
-    try:
-        return parse(raw)
-    except Failure as failure:
-        return failure
-
-
-def check_outcome(raw: RawReply) -> None:
-    """Figures that can be shown, or a failure that can."""
-    for parse in (parse_statistics, parse_credits):
-        match outcome(parse, raw):
-            case Failure(detail=detail):
-                assert detail.isprintable()
-                assert len(detail) < 250
-            case Credits(balance=balance, remaining=remaining, queued=queued):
-                assert all(abs(figure or 0) < 10**15 for figure in (balance, queued, *remaining.values()))
-            case dict() as months:
-                assert all(month.isascii() and len(month) == 7 for month in months)
-                assert all(0 <= figures.cost < 10**15 and figures.sent >= 0 for figures in months.values())
-            case other:
-                pytest.fail(f"{other}")
-
-
-@given(st.binary(max_size=200), st.integers(200, 599))
-def test_any_bytes_are_taken_or_refused(body: bytes, status: int) -> None:
-    check_outcome(RawReply(status, body))
-
-
-@given(JSON | NEAR, st.sampled_from([200, 200, 400, 429, 500]))
-def test_any_json_is_taken_or_refused(value: object, status: int) -> None:
-    check_outcome(RawReply(status, json.dumps(value).encode()))
-
-
-@given(st.integers(0, 300), st.integers(0, 255))
-def test_any_damaged_byte_is_taken_or_refused(position: int, byte: int) -> None:
-    body = bytearray((DATA / "cost-resume.json").read_bytes())
-    body[position % len(body)] = byte
-    check_outcome(RawReply(200, bytes(body)))
-
-
-THOUSANDTHS = st.integers(0, 10**9)
-COUNTS = st.integers(0, 10**9)
-FIGURES = st.tuples(THOUSANDTHS, COUNTS)
-
-
-def entry(year: int, m: int, thousandths: int, count: int, **more: object) -> dict[str, object]:
-    cost = f"{Decimal(thousandths).scaleb(-3):.3f}"
-    return {"year": str(year), "m": f"{m:02d}", "cost": cost, "nb_send": str(count), **more}
-
-
-@given(st.dictionaries(st.tuples(st.integers(2000, 2099), st.integers(1, 12)), FIGURES, max_size=15))
-def test_valid_figures_come_through_unchanged(months: dict[tuple[int, int], tuple[int, int]]) -> None:
-    datas = [entry(*month, *figures, type="month") for month, figures in months.items()]
-    assert parse_statistics(RawReply(200, statistics(*datas))) == {
-        f"{year}-{m:02d}": MonthFigures(cost / 1000, sent) for (year, m), (cost, sent) in months.items()
-    }
-
-
-@given(st.lists(FIGURES, min_size=1, max_size=31))
-def test_the_sum_of_the_days_is_the_month(days: list[tuple[int, int]]) -> None:
-    by_day = parse_statistics(RawReply(200, statistics(*(entry(2021, 10, *day, type="day") for day in days))))
-    total = (sum(cost for cost, _ in days), sum(sent for _, sent in days))
-    by_month = parse_statistics(RawReply(200, statistics(entry(2021, 10, *total, type="month"))))
-    assert by_day == by_month
+    assert parse_statistics(RawReply(200, october()), "2021-10", "2021-10").keys() == {"2021-10"}

@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from exporter import secret
-from exporter.secret import HIDDEN, Secret, redact
+from exporter.secret import HIDDEN, Secret, redact, redacted_start
 
 KEYS = st.text(
     st.characters(exclude_categories=("C", "Z")) | st.sampled_from(string.punctuation),
@@ -92,6 +92,22 @@ def test_other_text_stays(key: str, text: str) -> None:
 def test_a_key_that_begins_like_another_leaves_nothing_behind() -> None:
     only("S3CR3T", "S3CR3T-AND-MORE")
     assert redact("S3CR3T-AND-MORE S3CR3T") == f"{HIDDEN} {HIDDEN}"
+
+
+PIECES = st.lists(
+    st.sampled_from(list(ENCODINGS.values())) | st.integers(0, 2000).map(lambda count: lambda _: "x" * count),
+    max_size=30,
+)
+
+
+@given(keys=st.lists(KEYS, min_size=1, max_size=3), pieces=PIECES, length=st.integers(0, 200))
+@example(keys=["😀" * 24], pieces=[ENCODINGS["quoted twice"]] * 30, length=121)
+def test_the_start_is_the_same_however_much_is_behind_it(
+    keys: list[str], pieces: list[Callable[[str], str]], length: int
+) -> None:
+    only(*keys)
+    text = "".join(piece(keys[index % len(keys)]) for index, piece in enumerate(pieces))
+    assert redacted_start(text, length) == redact(text)[:length]
 
 
 @given(key=LONG_KEYS)
