@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.exposition import Exposition
+from exporter.exposition import Exposition, Part
 from exporter.figures import Account, Credits, Failure, Figures, MonthFigures, Poll, Query
 from exporter.metrics import Status, collect
 from exporter.replies import RawReply, parse_credits, parse_statistics
@@ -61,7 +61,8 @@ def figures_of(raw: RawReply, query: Query) -> Figures | Failure:
 def shown(figures: Figures) -> dict[tuple[str, ...], float]:
     """What a scrape finds, the same in both formats: the names, the label values, the values."""
     account = Account("a", None, figures, {query: Poll(due=0.0) for query in Query}, {})
-    exposition = Exposition(lambda: collect((account,), STATUS), FakeClock())
+    parts = (Part("all", lambda: collect((account,), STATUS)),)
+    exposition = Exposition(lambda: parts, FakeClock())
     formats = [
         {
             (sample.name, *sample.labels.values()): sample.value

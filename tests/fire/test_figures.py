@@ -9,7 +9,7 @@ import pytest
 from exporter.api import Client
 from exporter.figures import Account, Query, Reason
 from exporter.log import Formatter
-from exporter.pace import Pace
+from exporter.paces import Paces
 from exporter.poller import Poller
 from exporter.secret import Secret
 from exporter.settings import AccountSettings, KeySource, Settings
@@ -51,8 +51,8 @@ class Bench:
             credits=query is Query.CREDITS,
         )
         client = Client(Transport(provider.url, self._clock), self._clock, settings.statistics)
-        pace = Pace(5, self._clock, past_is_empty=True)
-        self._poller = Poller(settings, client, pace, self._store, self._clock)
+        paces = Paces(5, self._clock, past_is_empty=True)
+        self._poller = Poller(settings, client, paces, self._store, self._clock)
         self.poll()
         assert self.figures == (good_credits(1) if query is Query.CREDITS else good_months(1))
 
