@@ -1,13 +1,20 @@
-"""The health check of the container, against real sockets."""
+"""The health check of the container, against real sockets and the real exporter."""
 
+import signal
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
-from exporter import cli, healthcheck
+from exporter import cli
+from exporter.healthcheck import Target, problem, target
+from tests.doors import WebFiles, hashed
+from tests.running import Started
 
 
 @contextmanager
@@ -21,7 +28,7 @@ def answering(reply: bytes) -> Iterator[int]:
                 connection.recv(4096)
                 connection.sendall(reply)
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         yield listening.getsockname()[1]
         thread.join(5)
@@ -44,13 +51,18 @@ def answering(reply: bytes) -> Iterator[int]:
     ],
 )
 def test_it_asks_where_the_exporter_listens(command: str, expected: tuple[str, int]) -> None:
-    assert healthcheck.target(command.split()) == expected
+    assert target(command.split()) == (*expected, False)
 
 
-def test_it_knows_the_flag_and_its_default() -> None:
-    (flag,) = (action for action in cli.parser()._actions if action.dest == "listen_address")
-    assert healthcheck.target([flag.option_strings[0], "127.0.0.2:9"]) == ("127.0.0.2", 9)
-    assert healthcheck.target([]) == healthcheck.target([flag.option_strings[0], str(flag.default)])
+def test_it_knows_the_flags_and_their_defaults() -> None:
+    flags = {action.dest: action for action in cli.parser()._actions}
+    address, web_config = flags["listen_address"], flags["web_config_file"]
+    command = [address.option_strings[0], "127.0.0.2:9", web_config.option_strings[0], "web.yml"]
+    assert target(command) == ("127.0.0.2", 9, True)
+    assert target([f"{web_config.option_strings[0]}=web.yml"]).has_web_config
+    assert target([]) == target([address.option_strings[0], str(address.default)])
+    assert not web_config.default
+    assert not target([]).has_web_config
 
 
 @pytest.mark.parametrize(
@@ -62,15 +74,99 @@ def test_it_knows_the_flag_and_its_default() -> None:
             "not healthy: the poller has ended",
         ),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "not an HTTP answer that says healthy"),
+        (
+            b'HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm="smspartner-exporter"\r\n\r\nno\n',
+            "no",
+        ),
         (b"", "not an HTTP answer that says healthy"),
     ],
 )
 def test_only_200_is_healthy(reply: bytes, expected: str) -> None:
     with answering(reply) as port:
-        assert healthcheck.problem("127.0.0.1", port) == expected
+        assert problem(Target("127.0.0.1", port)) == expected
+
+
+def test_the_refusal_of_another_server_is_not_healthy() -> None:
+    with answering(b'HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm="other"\r\n\r\nno\n') as port:
+        assert problem(Target("127.0.0.1", port, has_web_config=True)) == "no"
+
+
+def test_what_is_said_within_tls_counts(tmp_path: Path) -> None:
+    WebFiles(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            for _ in range(2):  # the first one is not TLS, and hung up on
+                connection, _ = listening.accept()
+                with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as encrypted:
+                    encrypted.recv(4096)
+                    encrypted.sendall(b"HTTP/1.1 503 Service Unavailable\r\n\r\npolling has ended\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        assert problem(Target("127.0.0.1", listening.getsockname()[1], True)) == "polling has ended"
+        thread.join(5)
 
 
 def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-    assert healthcheck.problem("127.0.0.1", port).startswith(f"no answer on 127.0.0.1 port {port}: ")
+    for has_web_config in (False, True):
+        reason = problem(Target("127.0.0.1", port, has_web_config))
+        assert reason.startswith(f"no answer on 127.0.0.1 port {port}: ")
+
+
+def test_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        to = Target("127.0.0.1", listening.getsockname()[1], has_web_config=True)
+        assert problem(to, within=0.1).endswith("timed out")
+
+
+def test_an_answer_that_drips_is_not_waited_for() -> None:
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(ConnectionError):
+                while not ended.wait(0.01):
+                    connection.send(b"x")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        began = time.monotonic()
+        assert problem(Target("127.0.0.1", listening.getsockname()[1]), within=0.2).endswith("timed out")
+        assert time.monotonic() - began < 2
+        ended.set()
+        thread.join(5)
+
+
+CLIENTS = {"client_ca_file": "ca.crt", "client_auth_type": "RequireAndVerifyClientCert"}
+USERS = {"prometheus": hashed()}
+
+
+@pytest.mark.journey
+@pytest.mark.parametrize(
+    ("tls", "sections"),
+    [
+        (None, {"basic_auth_users": USERS}),
+        ({}, {}),
+        ({}, {"basic_auth_users": USERS}),
+        (CLIENTS, {}),
+        ({**CLIENTS, "max_version": "TLS12"}, {}),
+    ],
+    ids=["basic auth", "TLS", "TLS and basic auth", "client certificates", "client certificates, TLS 1.2"],
+)
+def test_a_closed_door_is_healthy_until_the_process_hangs(
+    tls: Mapping[str, object] | None, sections: Mapping[str, object], started: Started, tmp_path: Path
+) -> None:
+    web_config = WebFiles(tmp_path).write(tls=tls, **sections)
+    exporter = started.exporter("--demo", "--web.config.file", web_config)
+    to = Target("127.0.0.1", int(exporter.url.rpartition(":")[2]), has_web_config=True)
+    assert problem(to) == ""
+    web_config.write_text("half")  # what the process goes on with is not what the file says
+    assert problem(to) == ""
+    exporter.process.send_signal(signal.SIGSTOP)
+    assert problem(to, within=0.3).endswith("timed out")
