@@ -1,7 +1,6 @@
 """What is delivered: the wheel and the sdist install into an empty environment and run; the Dockerfile fits."""
 
 import re
-import subprocess
 import sys
 import tarfile
 import venv
@@ -11,15 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from tests.running import ROOT, Started, eventually
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run(
-        [str(word) for word in command], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+from tests.running import ROOT, Started, eventually, run
 
 
 @pytest.fixture(scope="module")
