@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test test-all test-more check check-browser check-dashboard check-container check-systemd
-.PHONY: fire check-kubernetes test-fast dashboard kubernetes lock clean
+.PHONY: fire check-kubernetes test-fast dashboard kubernetes lock version dist clean
 DASHBOARD := grafana/dashboards/smspartner.json
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
@@ -30,7 +30,7 @@ check-kubernetes: .venv/dev .tools/kustomize  ## build the manifests, and check 
 	$(BIN)/pytest tests/kubernetes/check_manifests.py
 
 check-container: .venv/dev .tools/container/base.tar  ## build the image and run it, without a registry; as root or with sudo
-	$(BIN)/pytest -rP tests/container/check_image.py
+	$(BIN)/pytest -rP tests/container/check_image.py tests/container/check_wheel.py
 
 check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the unit and run it; as root or with sudo
 	tests/systemd/check-unit
@@ -60,6 +60,15 @@ kubernetes:  ## write the PrometheusRule anew
 lock: .venv/dev  ## write the newest versions that pyproject.toml allows into the lock files
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+version:  ## make version VERSION=1.2.3: the next release's number, wherever it stands
+	tests/bin/set-version $(VERSION)
+
+dist: .venv/dev  ## build sdist and wheel of a commit that is ready for release, and install and run both
+	tests/bin/check-release
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	DIST=dist $(BIN)/pytest tests/test_packaging.py
 
 clean:
 	rm -rf .venv .tools .browser .fire grafana/checks/node_modules tests/kubernetes/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
