@@ -30,7 +30,7 @@ check-kubernetes: .venv/dev .tools/kustomize  ## build the manifests, and check 
 	$(BIN)/pytest tests/kubernetes/check_manifests.py
 
 check-container: .venv/dev .tools/container/base.tar  ## build the image and run it, without a registry; as root or with sudo
-	$(BIN)/pytest -rP tests/container/check_image.py tests/container/check_wheel.py
+	$(BIN)/pytest -rP tests/container/check_*.py
 
 check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the unit and run it; as root or with sudo
 	tests/systemd/check-unit

@@ -27,7 +27,7 @@ def test_it_installs_and_runs_on_python_3_13(tmp_path: Path) -> None:
     try:
         podman("import", BASE, OFFICIAL, within=120)
         options = (f"--volume={tmp_path}:/delivered:ro", "--env=PIP_CERT=/delivered/ca.pem")
-        name = podman("run", "--detach", "--init", "--network=host", *options, OFFICIAL, "sh", "-c", command)
+        name = podman("run", "--detach", "--network=host", *options, OFFICIAL, "sh", "-c", command)
         metrics = f"http://{address}/metrics"
         eventually(lambda: "\nsms_cost_monthly{" in requests.get(metrics, timeout=10).text, within=180)
         assert 'python="3.13' in requests.get(metrics, timeout=10).text

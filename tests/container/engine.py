@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import secrets
 import ssl
 import subprocess
 import tempfile
@@ -14,6 +15,8 @@ from tests.running import ROOT, eventually
 BASE = ROOT / ".tools" / "container" / "base.tar"
 OFFICIAL = "docker.io/library/python:3.13-slim"
 IMAGE = "localhost/smspartner-exporter:check"
+NAMED_BASE = os.environ.get("PYTHON_IMAGE")
+MARK = f"check-{secrets.token_hex(16)}"
 _AS_ROOT = () if os.geteuid() == 0 else ("sudo",)
 
 
@@ -22,6 +25,11 @@ def trusted_authorities() -> Path:
     found = os.environ.get("PIP_CERT") or ssl.get_default_verify_paths().cafile
     assert found, "this machine has no file with the certificate authorities that it trusts"
     return Path(found)
+
+
+def as_root(*words: str | Path) -> None:
+    """Run a command that only root may."""
+    subprocess.run([*_AS_ROOT, *map(str, words)], check=True)
 
 
 class Engine:

@@ -129,3 +129,10 @@ def test_a_kustomization_of_ones_own_changes_what_is_special_to_a_cluster(tmp_pa
 def test_it_can_do_without_the_prometheus_operator(tmp_path: Path) -> None:
     built = overlay(tmp_path, *EXAMPLES)
     assert set(built) == {"ConfigMap", "Deployment", "PersistentVolumeClaim", "Service"}
+
+
+def test_a_second_exporter_can_do_without_the_rules(tmp_path: Path) -> None:
+    patch = EXAMPLES[1].replace("group: monitoring.coreos.com", "kind: PrometheusRule")
+    built = overlay(tmp_path, EXAMPLES[0], patch)
+    assert "ServiceMonitor" in built
+    assert "PrometheusRule" not in built
