@@ -25,7 +25,7 @@ check-dashboard: .venv/dev .tools/servers  ## the dashboard in the packages that
 	tests/bin/get-node-packages grafana/checks
 	$(BIN)/pytest grafana/checks
 
-check-kubernetes: .venv/dev .tools/kustomize  ## build the manifests, and check them against the published schemas; needs Node
+check-kubernetes: .venv/dev .tools/bin/kustomize  ## build the manifests, and check them against the published schemas; needs Node
 	tests/bin/get-node-packages tests/kubernetes
 	$(BIN)/pytest tests/kubernetes/check_manifests.py
 
@@ -85,14 +85,13 @@ clean:
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
-.tools/servers: tests/bin/get-servers tests/bin/get-from-sid
+.tools/servers: tests/bin/get-servers tests/bin/get-prometheus-3 tests/bin/get-from-sid
 	tests/bin/get-servers
-	tests/bin/get-from-sid prometheus-3 prometheus promtool || echo "The rules will be tested without Prometheus 3." >&2
+	tests/bin/get-prometheus-3 || echo "The rules will be tested without Prometheus 3." >&2
 	touch $@
 
-.tools/kustomize: tests/bin/get-from-sid
-	tests/bin/get-from-sid kustomize kustomize
-	touch $@
+.tools/bin/kustomize: tests/bin/get-kustomize tests/bin/get-from-sid
+	tests/bin/get-kustomize
 
 .tools/container/base.tar: tests/container/get-base
 	tests/container/get-base

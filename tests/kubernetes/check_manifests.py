@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.running import ROOT, run
+from tests.running import ROOT, TOOLS, run
 
 HERE = Path(__file__).parent
-KUSTOMIZE = ROOT / ".tools" / "kustomize" / "bin" / "kustomize"
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "kubernetes.md").read_text(), re.DOTALL)
 Manifests = dict[str, dict[str, Any]]
 
 
 def build(directory: Path) -> Manifests:
     """Return what kustomize makes of a directory, by kind."""
-    manifests = list(yaml.safe_load_all(run(KUSTOMIZE, "build", directory)))
+    manifests = list(yaml.safe_load_all(run(TOOLS / "kustomize", "build", directory)))
     assert len({manifest["kind"] for manifest in manifests}) == len(manifests)
     return {manifest["kind"]: manifest for manifest in manifests}
 
