@@ -47,6 +47,11 @@ def test_one_process_at_a_time_holds_the_limit() -> None:
     assert spec["strategy"] == {"type": "Recreate"}
 
 
+def test_an_exporter_without_figures_is_reached_all_the_same() -> None:
+    assert CONTAINER["readinessProbe"]["httpGet"]["path"] == "/-/ready"
+    assert manifest("service")["spec"]["publishNotReadyAddresses"] is True
+
+
 def test_the_pod_has_no_more_rights_than_it_needs() -> None:
     user = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)
     security = POD["securityContext"]
