@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test test-all test-more check check-browser check-dashboard check-container check-systemd
-.PHONY: fire test-fast dashboard lock clean
+.PHONY: fire check-kubernetes test-fast dashboard kubernetes lock version dist clean
 DASHBOARD := grafana/dashboards/smspartner.json
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
@@ -15,17 +15,22 @@ test: check .tools/servers  ## lint, types and all Python tests, those with real
 
 test-all: test test-more  ## `make test`, and what needs a browser, Node or a container build
 
-test-more: check-browser check-dashboard check-container check-systemd
+test-more: check-browser check-dashboard check-kubernetes check-container check-systemd
 
 check-browser: .venv/dev  ## the status page in a real browser; installs Debian's chromium where there is none
 	tests/bin/get-browser
 	$(BIN)/pytest -m browser
 
-check-dashboard: .venv/dev .tools/servers  ## the dashboard in the packages that Grafana publishes; needs Node
-	grafana/checks/run
+check-dashboard: .venv/dev .tools/servers  ## the dashboard in the packages that Grafana publishes, 350 MB; needs Node
+	tests/bin/get-node-packages grafana/checks
+	$(BIN)/pytest grafana/checks
+
+check-kubernetes: .venv/dev .tools/bin/kustomize  ## build the manifests, and check them against the published schemas; needs Node
+	tests/bin/get-node-packages tests/kubernetes
+	$(BIN)/pytest tests/kubernetes/check_manifests.py
 
 check-container: .venv/dev .tools/container/base.tar  ## build the image and run it, without a registry; as root or with sudo
-	$(BIN)/pytest -rP tests/container/check_image.py
+	$(BIN)/pytest -rP tests/container/check_*.py
 
 check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the unit and run it; as root or with sudo
 	tests/systemd/check-unit
@@ -49,12 +54,24 @@ dashboard: .venv/dev  ## write the Grafana dashboard anew
 	$(BIN)/python grafana/dashboard.py > $(DASHBOARD).new
 	mv $(DASHBOARD).new $(DASHBOARD)
 
+kubernetes:  ## write the PrometheusRule anew
+	deploy/kubernetes/write-prometheusrule > deploy/kubernetes/prometheusrule.yaml
+
 lock: .venv/dev  ## write the newest versions that pyproject.toml allows into the lock files
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
+version:  ## make version VERSION=1.2.3: the next release's number, wherever it stands
+	tests/bin/set-version $(VERSION)
+
+dist: .venv/dev  ## build sdist and wheel of a commit that is ready for release, and install and run both
+	tests/bin/check-release
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	DIST=dist $(BIN)/pytest tests/test_packaging.py
+
 clean:
-	rm -rf .venv .tools .browser .fire grafana/checks/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .browser .fire grafana/checks/node_modules tests/kubernetes/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	tests/bin/make-venv $(PYTHON)
@@ -68,10 +85,13 @@ clean:
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
-.tools/servers: tests/bin/get-servers tests/bin/get-prometheus-3
+.tools/servers: tests/bin/get-servers tests/bin/get-prometheus-3 tests/bin/get-from-sid
 	tests/bin/get-servers
 	tests/bin/get-prometheus-3 || echo "The rules will be tested without Prometheus 3." >&2
 	touch $@
+
+.tools/bin/kustomize: tests/bin/get-kustomize tests/bin/get-from-sid
+	tests/bin/get-kustomize
 
 .tools/container/base.tar: tests/container/get-base
 	tests/container/get-base

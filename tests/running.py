@@ -38,6 +38,15 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+def run(*command: str | Path, within: float = 300) -> str:
+    """Run a command in the checkout that must succeed; return what it printed."""
+    done = subprocess.run(
+        [str(word) for word in command], cwd=ROOT, capture_output=True, text=True, timeout=within, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 class Running:
     """A process, and every line it wrote so far."""
 

@@ -1,22 +1,17 @@
 """The README's tables say what the code does."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 from exporter.cli import parser
 from exporter.config import KEY_FILE_VARIABLE, KEY_VARIABLE, KEYS
 from exporter.figures import Account, Credits, Figures, MonthFigures, Poll, Query, Reason
 from exporter.metrics import Status, collect
+from tests import documents
+from tests.running import ROOT
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-
-
-def table(header: str) -> list[list[str]]:
-    """Return the cells of the table whose first column has this header."""
-    _, _, after = README.partition(f"| {header} |")
-    rows = re.match(r"(?:[^\n]*\n)\| ---[^\n]*\n((?:\|[^\n]*\n)+)", after)
-    assert rows, header
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[1].splitlines()]
+table = partial(documents.table, ROOT / "README.md")
 
 
 def names(cell: str) -> list[str]:

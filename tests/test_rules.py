@@ -1,7 +1,6 @@
 """Alerts and recording rules: that they hold, that none is untested, that they name what the exporter exposes."""
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import yaml
 from exporter import metrics
 from exporter.durations import parse_duration
 from exporter.figures import Account, Credits, Endpoint, Figures, MonthFigures, Poll, Query, Reason
-from tests.running import ROOT, TOOLS
+from tests.running import ROOT, TOOLS, run
 
 PROMETHEUS = ROOT / "prometheus"
 RULES_FILE = PROMETHEUS / "rules.yml"
@@ -53,12 +52,6 @@ def exposed() -> dict[str, set[str]]:
 
 def metrics_of(promql: str) -> set[str]:
     return {match[0] for match in _METRIC.finditer(_NO_METRIC.sub(" ", promql))}
-
-
-def run(*command: str | Path) -> str:
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
 
 
 @pytest.mark.journey

@@ -1,4 +1,4 @@
-"""The dashboard in the packages that Grafana publishes. `grafana/checks/run` installs them and runs this."""
+"""The dashboard in the packages that Grafana publishes. `make check-dashboard` installs them and runs this."""
 
 import json
 import random

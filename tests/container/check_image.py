@@ -5,18 +5,15 @@ PYTHON_IMAGE names a base to pull; without it Debian's Python stands in for the 
 
 import datetime
 import json
-import os
 import re
-import secrets
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
 from exporter import __version__
-from tests.container.engine import BASE, IMAGE, OFFICIAL, Engine, trusted_authorities
+from tests.container.engine import IMAGE, MARK, NAMED_BASE, OFFICIAL, Engine
 from tests.running import ROOT, Started, eventually, free_port
 
 LOCKED_UP = (
@@ -28,29 +25,6 @@ LOCKED_UP = (
     "--memory-swap=64m",
     "--pids-limit=32",
 )
-NAMED_BASE = os.environ.get("PYTHON_IMAGE")
-MARK = f"check-{secrets.token_hex(16)}"
-
-
-@pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine that has built the image, with a marked secret."""
-    engine = Engine()
-    try:
-        if not NAMED_BASE:
-            engine("import", BASE, OFFICIAL, within=120)
-        ca = tmp_path_factory.mktemp("secret") / "ca.pem"
-        ca.write_text(f"{trusted_authorities().read_text()}\n# {MARK}\n")
-        words = (
-            f"--secret=id=ca,src={ca}",
-            f"--build-arg=PYTHON_IMAGE={NAMED_BASE or OFFICIAL}",
-            f"--tag={IMAGE}",
-            ".",
-        )
-        engine("build", "--format=docker", "--network=host", "--pull=missing", *words, within=600)
-        yield engine
-    finally:
-        engine.end()
 
 
 class Container:

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import secrets
 import ssl
 import subprocess
 import tempfile
@@ -14,7 +15,9 @@ from tests.running import ROOT, eventually
 BASE = ROOT / ".tools" / "container" / "base.tar"
 OFFICIAL = "docker.io/library/python:3.13-slim"
 IMAGE = "localhost/smspartner-exporter:check"
-_AS_ROOT = () if os.geteuid() == 0 else ("sudo",)
+NAMED_BASE = os.environ.get("PYTHON_IMAGE")
+MARK = f"check-{secrets.token_hex(16)}"
+AS_ROOT = () if os.geteuid() == 0 else ("sudo",)
 
 
 def trusted_authorities() -> Path:
@@ -22,6 +25,11 @@ def trusted_authorities() -> Path:
     found = os.environ.get("PIP_CERT") or ssl.get_default_verify_paths().cafile
     assert found, "this machine has no file with the certificate authorities that it trusts"
     return Path(found)
+
+
+def as_root(*words: str | Path) -> None:
+    """Run a command that only root may."""
+    subprocess.run([*AS_ROOT, *map(str, words)], check=True)
 
 
 class Engine:
@@ -37,7 +45,7 @@ class Engine:
             f"[containers]\ndefault_ulimits = {ulimits}\n"
         )
         self._command = (
-            *_AS_ROOT,
+            *AS_ROOT,
             "env",
             f"CONTAINERS_CONF={self.directory}/containers.conf",
             "DISABLE_HC_SYSTEMD=true",
@@ -72,7 +80,7 @@ class Engine:
 
     def stored_files_with(self, text: str) -> list[str]:
         """Return the files of all layers, those of intermediate stages included, in which a text stands."""
-        command = [*_AS_ROOT, "grep", "-rlaF", "-e", text, str(self.directory / "root")]
+        command = [*AS_ROOT, "grep", "-rlaF", "-e", text, str(self.directory / "root")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode in {0, 1}, done.stderr
         return done.stdout.splitlines()
@@ -84,6 +92,6 @@ class Engine:
 
     def _removed(self) -> bool:
         # A container that has just ended is still cleaned up in the background, which mounts this once more.
-        subprocess.run([*_AS_ROOT, "umount", "--quiet", f"{self.directory}/root/overlay"], check=False)
-        command = [*_AS_ROOT, "rm", "-rf", "--one-file-system", str(self.directory)]
+        subprocess.run([*AS_ROOT, "umount", "--quiet", f"{self.directory}/root/overlay"], check=False)
+        command = [*AS_ROOT, "rm", "-rf", "--one-file-system", str(self.directory)]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0

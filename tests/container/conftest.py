@@ -1,0 +1,28 @@
+"""The image, built once for all checks of containers."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.container.engine import BASE, IMAGE, MARK, NAMED_BASE, OFFICIAL, Engine, trusted_authorities
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine that has built the image, with a marked secret."""
+    engine = Engine()
+    try:
+        if not NAMED_BASE:
+            engine("import", BASE, OFFICIAL, within=120)
+        ca = tmp_path_factory.mktemp("secret") / "ca.pem"
+        ca.write_text(f"{trusted_authorities().read_text()}\n# {MARK}\n")
+        words = (
+            f"--secret=id=ca,src={ca}",
+            f"--build-arg=PYTHON_IMAGE={NAMED_BASE or OFFICIAL}",
+            f"--tag={IMAGE}",
+            ".",
+        )
+        engine("build", "--format=docker", "--network=host", "--pull=missing", *words, within=600)
+        yield engine
+    finally:
+        engine.end()
