@@ -49,7 +49,7 @@ def unanswered_interval(requests_per_minute: int) -> float:
 def boot_id() -> str:
     """Return what tells this boot's monotonic clock from that of any other boot."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
     except (OSError, ValueError):
         # Then no stored instant can be trusted: each process takes the past as unknown.
         return f"unknown-{os.urandom(8).hex()}"

@@ -86,7 +86,11 @@ def test_uv_makes_it_a_tool(
 ) -> None:
     monkeypatch.setenv("UV_TOOL_DIR", str(tmp_path / "tools"))
     monkeypatch.setenv("UV_TOOL_BIN_DIR", str(tmp_path / "bin"))
-    run(Path(sys.executable).parent / "uv", "tool", "install", "--python", sys.executable, wheel)
+    # pip knows from where packages are to be had here; uv does not read its configuration.
+    locked = ("--require-hashes", "--requirement", "requirements.lock", "--dest", tmp_path / "wheels")
+    run(sys.executable, "-m", "pip", "download", "--quiet", *locked)
+    offline = ("--offline", "--no-index", "--find-links", tmp_path / "wheels", "--python", sys.executable)
+    run(Path(sys.executable).parent / "uv", "tool", "install", *offline, wheel)
     runs(tmp_path / "bin" / "smspartner-exporter", started, tmp_path)
 
 
