@@ -102,7 +102,12 @@ def test_one_variable_switches_from_the_simulated_api_to_a_key(compose: Compose,
     (secret,) = exporter.pop("secrets")
     assert (variable, value) == ("SMSPARTNER_API_KEY_FILE", secret["target"])
     assert real.pop("secrets")[secret["source"]]["file"] == str(key_file)
-    demo.pop("secrets", None)
+    figures = [
+        (config["services"]["prometheus"].pop("volumes")[-1]["source"], config.pop("volumes"))
+        for config in (demo, real)
+    ]
+    assert [source for source, _ in figures] == ["prometheus", "prometheus-with-key"]
+    assert [source in volumes for source, volumes in figures] == [True, True]
     assert real == demo
 
 
