@@ -29,7 +29,7 @@ check-kubernetes: .venv/dev .tools/bin/kustomize  ## build the manifests, and ch
 	tests/bin/get-node-packages tests/kubernetes
 	$(BIN)/pytest tests/kubernetes/check_manifests.py
 
-check-container: .venv/dev .tools/container/base.tar  ## build the image and run it, without a registry; as root or with sudo
+check-container: .venv/dev .tools/container/base.tar .tools/stack/complete  ## build the image, run it and compose.yaml, without a registry; as root or with sudo
 	$(BIN)/pytest -rP tests/container/check_*.py
 
 check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the unit and run it; as root or with sudo
@@ -95,6 +95,9 @@ clean:
 
 .tools/container/base.tar: tests/container/get-base
 	tests/container/get-base
+
+.tools/stack/complete: tests/container/get-stack tests/bin/get-from-sid
+	tests/container/get-stack
 
 .tools/container/systemd.tar: tests/systemd/get-base .tools/container/base.tar
 	tests/systemd/get-base

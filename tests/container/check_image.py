@@ -8,12 +8,14 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from exporter import __version__
 from tests.container.engine import IMAGE, MARK, NAMED_BASE, OFFICIAL, Engine
+from tests.doors import WebFiles, hashed
 from tests.running import ROOT, Started, eventually, free_port
 
 LOCKED_UP = (
@@ -135,8 +137,30 @@ def test_the_health_check_asks_where_the_exporter_listens(podman: Engine, demo: 
     eventually(lambda: podman.attempt("healthcheck", "run", default).returncode == 0, within=30)
 
 
-def test_the_health_check_sees_a_process_that_hangs(podman: Engine) -> None:
-    container = Container(podman, "--demo")
+def test_the_health_check_finds_the_exporter_behind_an_init_process(podman: Engine) -> None:
+    container = Container(podman, "--demo", options=("--init",))
+    eventually(container.healthy, within=30)
+    assert container.execute("cat", "/proc/1/comm") != "python3"
+
+
+CLIENTS = {"client_ca_file": "ca.crt", "client_auth_type": "RequireAndVerifyClientCert"}
+DOORS: dict[str, dict[str, Any]] = {
+    "open": {},
+    "basic auth": {"basic_auth_users": {"prometheus": hashed()}},
+    "TLS and basic auth": {"basic_auth_users": {"prometheus": hashed()}, "tls": {}},
+    "client certificates": {"tls": CLIENTS},
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_the_health_check_sees_a_process_that_hangs_behind_any_door(
+    podman: Engine, door: str, tmp_path: Path
+) -> None:
+    WebFiles(tmp_path).write(**DOORS[door])
+    for path in (tmp_path, *tmp_path.iterdir()):
+        path.chmod(0o755)  # for the image's user
+    words = ("--demo", "--web.config.file=/etc/web/web.yml")
+    container = Container(podman, *words, options=(f"--volume={tmp_path}:/etc/web:ro",))
     eventually(container.healthy, within=30)
     podman("kill", "--signal=STOP", container.name)
     done = podman.attempt("exec", container.name, "python3", "-m", "exporter.healthcheck")

@@ -7,13 +7,13 @@ from pathlib import Path
 import requests
 
 from exporter import __version__
-from tests.container.engine import BASE, OFFICIAL, Engine, trusted_authorities
+from tests.container.engine import DEBIAN, Engine, trusted_authorities
 from tests.running import ROOT, eventually, free_port, run
 
 INSTALL = "pip install --quiet --no-cache-dir --break-system-packages --root-user-action=ignore"
 
 
-def test_it_installs_and_runs_on_python_3_13(tmp_path: Path) -> None:
+def test_it_installs_and_runs_on_python_3_13(podman: Engine, tmp_path: Path) -> None:
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path)
     shutil.copy(ROOT / "requirements.lock", tmp_path)
     shutil.copy(trusted_authorities(), tmp_path / "ca.pem")
@@ -23,17 +23,12 @@ def test_it_installs_and_runs_on_python_3_13(tmp_path: Path) -> None:
         f"{INSTALL} --no-deps /delivered/*.whl && pip check && smspartner-exporter --version && "
         f"exec smspartner-exporter --demo --web.listen-address={address}"
     )
-    podman = Engine()
-    try:
-        podman("import", BASE, OFFICIAL, within=120)
-        options = (f"--volume={tmp_path}:/delivered:ro", "--env=PIP_CERT=/delivered/ca.pem")
-        name = podman("run", "--detach", "--network=host", *options, OFFICIAL, "sh", "-c", command)
-        metrics = f"http://{address}/metrics"
-        eventually(lambda: "\nsms_cost_monthly{" in requests.get(metrics, timeout=10).text, within=180)
-        assert 'python="3.13' in requests.get(metrics, timeout=10).text
-        podman("stop", name)
-        assert podman.inspect("container", name)["State"]["ExitCode"] == 0
-        said = podman.attempt("logs", name)
-        assert f"smspartner-exporter {__version__}\n" in said.stdout + said.stderr
-    finally:
-        podman.end()
+    options = (f"--volume={tmp_path}:/delivered:ro", "--env=PIP_CERT=/delivered/ca.pem")
+    name = podman("run", "--detach", "--network=host", *options, DEBIAN, "sh", "-c", command)
+    metrics = f"http://{address}/metrics"
+    eventually(lambda: "\nsms_cost_monthly{" in requests.get(metrics, timeout=10).text, within=180)
+    assert 'python="3.13' in requests.get(metrics, timeout=10).text
+    podman("stop", name)
+    assert podman.inspect("container", name)["State"]["ExitCode"] == 0
+    said = podman.attempt("logs", name)
+    assert f"smspartner-exporter {__version__}\n" in said.stdout + said.stderr

@@ -4,16 +4,26 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.container.engine import BASE, IMAGE, MARK, NAMED_BASE, OFFICIAL, Engine, trusted_authorities
+from tests.container.engine import (
+    BASE,
+    DEBIAN,
+    IMAGE,
+    MARK,
+    NAMED_BASE,
+    OFFICIAL,
+    Engine,
+    trusted_authorities,
+)
 
 
 @pytest.fixture(scope="session")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine that has built the image, with a marked secret."""
-    engine = Engine()
+    engine = Engine(with_networks=True)
     try:
+        engine("import", BASE, DEBIAN, within=120)
         if not NAMED_BASE:
-            engine("import", BASE, OFFICIAL, within=120)
+            engine("tag", DEBIAN, OFFICIAL)
         ca = tmp_path_factory.mktemp("secret") / "ca.pem"
         ca.write_text(f"{trusted_authorities().read_text()}\n# {MARK}\n")
         words = (

@@ -7,16 +7,21 @@ import secrets
 import ssl
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.running import ROOT, eventually
 
 BASE = ROOT / ".tools" / "container" / "base.tar"
+DEBIAN = "localhost/debian:check"
 OFFICIAL = "docker.io/library/python:3.13-slim"
 IMAGE = "localhost/smspartner-exporter:check"
+STACK = ROOT / ".tools" / "stack"
 NAMED_BASE = os.environ.get("PYTHON_IMAGE")
 MARK = f"check-{secrets.token_hex(16)}"
+"""Stands in the secret of the build."""
 AS_ROOT = () if os.geteuid() == 0 else ("sudo",)
 
 
@@ -33,16 +38,23 @@ def as_root(*words: str | Path) -> None:
 
 
 class Engine:
-    """Builds and runs containers as an init-less machine can: without systemd, and within its own limits."""
+    """Builds and runs containers as an init-less machine can: without systemd, and within its own limits.
 
-    def __init__(self) -> None:
+    With networks, containers can have one of their own, in which they know each other by name.
+    """
+
+    def __init__(self, *, with_networks: bool = False) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="check-"))  # podman wants short paths
         limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
         lowered = {name: min(4096, resource.getrlimit(limit)[1] % 2**63) for name, limit in limits.items()}
         ulimits = json.dumps([f"{name}={value}:{value}" for name, value in lowered.items()])
         (self.directory / "containers.conf").write_text(
             '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nlock_type = "file"\n'
+            f'helper_binaries_dir = ["{STACK}/network/usr/lib/podman", "/usr/lib/podman", "/usr/libexec/podman"]\n'
             f"[containers]\ndefault_ulimits = {ulimits}\n"
+            f'[network]\nnetwork_config_dir = "{self.directory}/networks"\n'
+            + 'network_backend = "netavark"\n'
+            * with_networks
         )
         self._command = (
             *AS_ROOT,
@@ -84,6 +96,23 @@ class Engine:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode in {0, 1}, done.stderr
         return done.stdout.splitlines()
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Answer Docker's API; give its address."""
+        socket = self.directory / "api"
+        process = subprocess.Popen(
+            [*self._command, "system", "service", "--time=0", f"unix://{socket}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            eventually(socket.exists)
+            yield f"unix://{socket}"
+        finally:
+            process.terminate()
+            process.wait(10)
 
     def end(self) -> None:
         """Remove all containers, all images and the directory."""
