@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fire.arrivals import LIMIT, Verdict, judge, least_gap
-from tests.fire.attacks import LONG, SHORT, Field, Scenario
+from tests.fire.limit_attacks import LONG, SHORT, Field, Scenario
 from tests.fire.provider import Provider
 from tests.running import Started, eventually
 

@@ -200,15 +200,15 @@ LONG = [
         least_a_minute=3,
     ),
     Scenario(
-        "the same, the network a relay that delivers after the kill",
+        "`kill -9` while asking, state deleted, a relay that delivers after the kill",
         partial(killed_while_asking, lose_state=True),
         relayed=True,
         least_a_minute=3,
     ),
     Scenario("no reply within 5 s", partial(steady, timeout="5s"), spoil=no_reply, least_a_minute=2),
-    Scenario("half of the requests arrive after their timeout of 1 s", partial(steady, timeout="1s")),
+    Scenario("half of the requests arriving after their timeout", partial(steady, timeout="1s")),
     Scenario(
-        "every second reply missing, the network a relay",
+        "every second reply missing, a relay that delivers after the timeout",
         partial(steady, timeout="5s"),
         outwards=_AFAR,
         spoil=sometimes_none,
