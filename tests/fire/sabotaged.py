@@ -5,6 +5,9 @@ one shows the key in every place there is.
 """
 
 import ctypes
+import dataclasses
+import gzip
+import os
 import sys
 import threading
 import warnings
@@ -66,12 +69,14 @@ def _leak(key: str) -> None:
     print(key)
     print(quote(key), file=sys.stderr)
     (Path(sys.argv[-1]) / quote(key, safe="")).write_text(key)
+    requests.get(os.environ["LEAK_TO"], params={"apiKey": key}, timeout=5)
     ctypes.CDLL(None).prctl(15, key.encode(), 0, 0, 0)
     answer = web.Application.answer
 
     def leaking(self: web.Application, scope: web.Scope) -> web.Reply:
         reply = answer(self, scope)
-        return web.Reply(reply.status, reply.body + key.encode(), reply.content_type)
+        more = gzip.compress(key.encode()) if ("content-encoding", "gzip") in reply.headers else key.encode()
+        return dataclasses.replace(reply, body=reply.body + more)
 
     web.Application.answer = leaking  # type: ignore[method-assign]
 

@@ -4,16 +4,17 @@ import json
 import re
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
+import requests
 
 from exporter.figures import Reason
 from tests.fire.sabotaged import DEFECTS
-from tests.fire.search import KEY, PARTS, found_in, pages, remains
+from tests.fire.search import ENCODINGS, KEY, PARTS, found_in, pages, remains
 from tests.running import Running, Started, eventually, free_port
 from tests.test_transport import PEM, Behaviour, Peer, over_tls, read_then, send
 
@@ -192,17 +193,23 @@ FAILURES: Mapping[str, tuple[Reason, Setting]] = {
 }
 
 
-def exporter_of(
-    started: Started, config: Path, state: Path, environment: dict[str, str], *program: str
-) -> Running:
+def start(started: Started, config: Path, state: Path, environment: dict[str, str], *program: str) -> Running:
+    """Start a program with everything in its log; its format is another in every other test."""
     style = FORMATS[sum(map(ord, str(state))) % 2]
     flags = (
         "--log.level=debug",
         f"--log.format={style}",
         f"--config.file={config}",
-        "--web.listen-address=127.0.0.1:0",
+        "--state.dir",
+        str(state),
     )
-    running = started.command(sys.executable, *program, *flags, "--state.dir", state, cwd=None, **environment)
+    return started.command(sys.executable, *program, *flags, cwd=None, **environment)
+
+
+def exporter_of(
+    started: Started, config: Path, state: Path, environment: dict[str, str], *program: str
+) -> Running:
+    running = start(started, config, state, environment, *program, "--web.listen-address=127.0.0.1:0")
     running.url = "http://" + running.line(r'address"?[=:] ?"?([0-9.:]+)')[1]
     return running
 
@@ -243,10 +250,102 @@ def test_a_defect_of_the_program_does_not_show_the_key(
 ) -> None:
     config = fire.configure(base_url=fire.peer(reply(json.dumps(FIGURES))))
     exporter = exporter_of(started, config, state, {}, "-m", "tests.fire.sabotaged", defect)
-    eventually(lambda: fire.others[0].connections or exporter.process.poll())
+    eventually(lambda: "poll" in "".join(exporter.lines) or fire.others[0].connections)
     shown = {} if defect in ENDS_BY else pages(exporter)
     exporter.line("Defect|<hidden>")
     if defect in ENDS_BY:
         assert exporter.process.wait(10) == 1
     exporter.end()
     assert_found_nowhere(fire, exporter, state, shown)
+
+
+def test_a_leak_is_found_in_each_place(fire: Field, started: Started, state: Path) -> None:
+    config = fire.configure(base_url=fire.peer(reply(json.dumps(FIGURES))))
+    environment = {"LEAK": KEY, "LEAK_TO": fire.other(reply(""))}
+    exporter = exporter_of(started, config, state, environment, "-m", "tests.fire.sabotaged", KEY)
+    eventually(lambda: exporter.series("sms_"))
+    shown = pages(exporter)
+    exporter.end()
+    evidence = {**shown, **remains(exporter, state), "others": b"\n".join(fire.heard)}
+    assert found_in(evidence).keys() == evidence.keys()
+
+
+@pytest.mark.parametrize("text", [KEY, *PARTS])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_leak_is_found_in_each_encoding(encoding: str, text: str) -> None:
+    encoded = ENCODINGS[encoding](text)
+    assert f"{encoding} {text}" in found_in({"here": f'before="{encoded}"&behind'.encode()})["here"]
+    assert found_in({"here": b"".join(bytes([byte]) + b"_" for byte in encoded.encode())}) == {}
+
+
+def test_good_figures_show_neither_the_key_nor_the_person(fire: Field, started: Started, state: Path) -> None:
+    simulator = started.simulator()
+    config = fire.configure(base_url=simulator.url, credits=True)
+    exporter = exporter_of(started, config, state, {}, *EXPORTER)
+    eventually(lambda: exporter.series("smspartner_balance"), within=60)
+    shown = pages(exporter)
+    exporter.end()
+    assert_found_nowhere(fire, exporter, state, shown)
+    person = requests.get(f"{simulator.url}/me", params={"apiKey": "any"}, timeout=5).json()["user"]
+    everything = b"\n".join({**shown, **remains(exporter, state)}.values()).decode()
+    assert not [text for text in person.values() if text in everything]
+
+
+UNUSABLE = {
+    "no YAML": f'api_key: "{KEY}',
+    "no quotes": f"api_key: {{{KEY}",
+    "an unknown key": json.dumps({KEY: 1}),
+    "a key twice": f"{json.dumps(KEY)}: 1\n{json.dumps(KEY)}: 1\n",
+    "white space": json.dumps({"api_key": f"{KEY} {KEY}"}),
+    "a list": json.dumps({"api_key": [KEY]}),
+    "the key as its file": json.dumps({"api_key_file": KEY}),
+    "the key as a path": json.dumps({"api_key_file": f"/{KEY}"}),
+    "the key in the URL": json.dumps({"api_key": KEY, "base_url": f"https://x:{KEY}@api.example/"}),
+    "the key in the query": json.dumps({"api_key": KEY, "base_url": f"https://api.example/?{quote(KEY)}"}),
+    "the key as an interval": json.dumps({"api_key": KEY, "poll_interval": KEY}),
+    "the key as a range": json.dumps({"api_key": KEY, "statistics": {"from": KEY}}),
+    "the key as an account": json.dumps({"accounts": [KEY]}),
+}
+
+
+def test_a_configuration_that_cannot_be_used_does_not_show_the_key(
+    fire: Field, started: Started, state: Path
+) -> None:
+    config = fire.configure(base_url=fire.peer(reply(json.dumps(FIGURES))))
+    exporter = exporter_of(started, config, state, {}, *EXPORTER)
+    shown = {}
+    for name, text in UNUSABLE.items():
+        config.write_text(text)
+        answer = requests.post(f"{exporter.url}/-/reload", timeout=10)
+        assert answer.status_code == 500
+        shown[name] = answer.content
+    exporter.end()
+    assert_found_nowhere(fire, exporter, state, shown)
+
+
+BACKFILLS: Mapping[str, tuple[Behaviour, Sequence[str], str]] = {
+    "complete": (reply(json.dumps(FIGURES)), EXPORTER, "backfill complete"),
+    "rejected": (refusal(10, message=ECHO), EXPORTER, "key_rejected"),
+    "limited": (reply(ECHO, "429 No"), EXPORTER, "rate_limited"),
+    "no JSON": (reply(ECHO), EXPORTER, "not JSON"),
+    "closed": (read_then(send()), EXPORTER, "closed without a reply"),
+    "a defect": (hang, ("-m", "tests.fire.sabotaged", "asking for a month"), "Defect at"),
+}
+
+
+TRIED_AGAIN = {"rate_limited", "not JSON", "closed without a reply"}
+
+
+@pytest.mark.parametrize("case", BACKFILLS)
+def test_a_backfill_does_not_show_the_key(fire: Field, started: Started, state: Path, case: str) -> None:
+    behave, program, says = BACKFILLS[case]
+    config = fire.configure(base_url=fire.peer(behave))
+    output = fire.directory / "months.om"
+    months = ("--from=2026-10", "--to=2026-10", f"--output={output}")
+    backfill = start(started, config, state, {}, *program, "backfill", *months)
+    backfill.line(says)
+    if says not in TRIED_AGAIN:
+        backfill.process.wait(15)
+    assert backfill.end() == (0 if case == "complete" else 1)
+    shown = {"months": output.read_bytes()} if case == "complete" else {}
+    assert_found_nowhere(fire, backfill, state, shown)
