@@ -15,8 +15,9 @@ import requests
 from exporter.figures import Reason
 from tests.fire.sabotaged import DEFECTS
 from tests.fire.search import ENCODINGS, KEY, PARTS, found_in, pages, remains
+from tests.peer import Behaviour, Peer
 from tests.running import Running, Started, eventually, free_port
-from tests.test_transport import PEM, Behaviour, Peer, over_tls, read_then, send
+from tests.test_transport import PEM, over_tls, read_then, send
 
 pytestmark = pytest.mark.journey
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fire.arrivals import LIMIT, Verdict, judge, least_gap
+from tests.fire.arrivals import LIMIT, Verdict, judge, judge_each_key, least_gap
 from tests.fire.limit_attacks import LONG, SHORT, Field, Scenario
 from tests.fire.provider import Provider
 from tests.running import Started, eventually
@@ -18,7 +18,7 @@ PACE = 12.2
 
 def attack(scenario: Scenario, started: Started, state: Path, seconds: float) -> Verdict:
     provider, took = scenario.run(started, state, seconds)
-    verdict = judge(scenario.name, provider.arrivals, took)
+    verdict = (judge_each_key if scenario.limit_of_a_key else judge)(scenario.name, provider.arrivals, took)
     print(verdict)
     assert verdict.most <= LIMIT
     assert verdict.requests >= scenario.least_a_minute * seconds / 60
