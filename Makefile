@@ -38,8 +38,7 @@ check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the 
 
 fire: .venv/dev  ## attack the limit for ten minutes in each of many ways, all at once, and print the table
 	rm -rf .fire
-	$(BIN)/pytest -n 18 --dist worksteal -m fire
-	$(BIN)/python -m tests.fire.arrivals
+	$(BIN)/pytest -n 20 --dist worksteal -m fire tests/fire/test_limit.py; status=$$?; $(BIN)/python -m tests.fire.arrivals; exit $$status
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey and not fire"

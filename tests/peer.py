@@ -3,8 +3,13 @@
 import contextlib
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable
+from pathlib import Path
+
+PEM = Path(__file__).parent / "data" / "throw-away.pem"
+"""A self-signed certificate for 127.0.0.1 and its key, made for these tests alone."""
 
 Behaviour = Callable[[socket.socket], object]
 
@@ -59,3 +64,31 @@ def resources() -> tuple[int, int]:
     """Count the exchanges under way and the open descriptors of this process."""
     exchanges = [thread for thread in threading.enumerate() if thread.name == "exchange"]
     return len(exchanges), len(os.listdir("/proc/self/fd"))
+
+
+def send(*parts: bytes) -> Behaviour:
+    return lambda connection: connection.sendall(b"".join(parts))
+
+
+def hang(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
+
+
+def over_tls(behave: Behaviour) -> Behaviour:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(PEM)
+
+    def accept(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            behave(secured)
+
+    return accept
+
+
+def read_then(behave: Behaviour) -> Behaviour:
+    def read_first(connection: socket.socket) -> None:
+        connection.recv(4096)
+        behave(connection)
+
+    return read_first

@@ -25,13 +25,11 @@ from exporter.replies import RawReply
 from exporter.simulator import Simulator, serve
 from exporter.transport import Transport, parse_retry_after
 from tests.fakes import START, FakeClock
-from tests.peer import Behaviour, Peer, resources
+from tests.peer import PEM, Behaviour, Peer, hang, over_tls, read_then, resources, send
 from tests.running import eventually, free_port
 
 KEY = "S3CR+T/key"
 IN_URL = "S3CR%2BT%2Fkey"
-PEM = Path(__file__).parent / "data" / "throw-away.pem"
-"""A self-signed certificate for 127.0.0.1 and its key, made for these tests alone."""
 BASE = "http://api.example/v1"
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -70,10 +68,6 @@ def peer(bare_peer: MakePeer) -> MakePeer:
     return start
 
 
-def send(*parts: bytes) -> Behaviour:
-    return lambda connection: connection.sendall(b"".join(parts))
-
-
 def send_for_ever(head: bytes, part: bytes, pause: float = 0) -> Behaviour:
     def behave(connection: socket.socket) -> None:
         connection.sendall(head)
@@ -82,11 +76,6 @@ def send_for_ever(head: bytes, part: bytes, pause: float = 0) -> Behaviour:
             time.sleep(pause)
 
     return behave
-
-
-def hang(connection: socket.socket) -> None:
-    while connection.recv(4096):
-        pass
 
 
 def get(url: str, within: float = 10.0) -> RawReply:
@@ -331,25 +320,6 @@ def test_no_name_of_a_host(nothing_left: None, host: str) -> None:
 
 
 # --- TLS
-
-
-def over_tls(behave: Behaviour) -> Behaviour:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(PEM)
-
-    def accept(connection: socket.socket) -> None:
-        with context.wrap_socket(connection, server_side=True) as secured:
-            behave(secured)
-
-    return accept
-
-
-def read_then(behave: Behaviour) -> Behaviour:
-    def read_first(connection: socket.socket) -> None:
-        connection.recv(4096)
-        behave(connection)
-
-    return read_first
 
 
 def secured(server: Peer, host: str = "127.0.0.1") -> str:

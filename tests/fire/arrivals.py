@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -48,12 +48,19 @@ def judge(scenario: str, arrivals: Sequence[Arrival], seconds: float) -> Verdict
     return Verdict(scenario, seconds / 60, len(instants), most_in_60s(instants), share)
 
 
+def judge_each_key(scenario: str, arrivals: Sequence[Arrival], seconds: float) -> Verdict:
+    """Judge where the limit is that of each key: by the key that came nearest to it."""
+    keys = {arrival.key for arrival in arrivals}
+    each = [judge(scenario, [one for one in arrivals if one.key == key], seconds) for key in keys]
+    worst = max(each, key=lambda verdict: (verdict.most, verdict.share))
+    return replace(worst, requests=len(arrivals))
+
+
 def least_gap(arrivals: Sequence[Arrival]) -> float:
     """Return the shortest time between two arrivals of the same key."""
-    instants: dict[str, list[float]] = {}
-    for arrival in arrivals:
-        instants.setdefault(arrival.key, []).append(arrival.instant)
-    return min(after - before for one in instants.values() for before, after in pairwise(sorted(one)))
+    keys = {arrival.key for arrival in arrivals}
+    instants = (sorted(one.instant for one in arrivals if one.key == key) for key in keys)
+    return min(after - before for of_a_key in instants for before, after in pairwise(of_a_key))
 
 
 def table(directory: Path = RESULTS) -> str:

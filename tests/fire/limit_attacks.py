@@ -6,10 +6,11 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from exporter.simulated_api import Options, Reply, error
 from tests.fire.provider import Provider, Relay, Spoil
@@ -30,30 +31,31 @@ class Field:
     def __post_init__(self) -> None:
         self._end = time.monotonic() + self.seconds
 
+    def configure(self, accounts: int = 100, timeout: str = "30s", **values: object) -> Path:
+        """Write a configuration with which there is always something to ask."""
+        config = self.state.parent / "config.yaml"
+        named = [{"name": f"account-{number}", "api_key": f"key-{number}"} for number in range(accounts)]
+        usual = {
+            "base_url": self.base_url,
+            "accounts": named,
+            "poll_interval": f"{accounts * 37 + 37}s",
+            "timeout": timeout,
+        }
+        config.write_text(json.dumps(usual | values))
+        return config
+
     def exporter(
         self,
         accounts: int = 100,
         timeout: str = "30s",
         program: Sequence[str] = (sys.executable, "-m", "exporter"),
+        **values: object,
     ) -> Running:
-        """Start an exporter that always has something to ask."""
-        config = self.state.parent / "config.yaml"
-        named = [{"name": f"account-{number}", "api_key": f"key-{number}"} for number in range(accounts)]
-        interval = f"{accounts * 37 + 37}s"
-        config.write_text(
-            json.dumps(
-                {
-                    "base_url": self.base_url,
-                    "accounts": named,
-                    "poll_interval": interval,
-                    "timeout": timeout,
-                }
-            )
-        )
+        """Start an exporter."""
         return self.started.command(
             *program,
             "--web.listen-address=127.0.0.1:0",
-            f"--config.file={config}",
+            f"--config.file={self.configure(accounts, timeout, **values)}",
             f"--state.dir={self.state}",
         )
 
@@ -72,9 +74,9 @@ class Field:
             yield
 
 
-def steady(fire: Field, accounts: int = 100, timeout: str = "30s") -> None:
+def steady(fire: Field, **values: Any) -> None:
     """Leave one exporter alone."""
-    fire.exporter(accounts, timeout)
+    fire.exporter(**values)
     fire.wait(fire.seconds)
 
 
@@ -95,10 +97,10 @@ def killed_at_random(fire: Field, lose_state: bool = False, timeout: str = "30s"
             shutil.rmtree(fire.state, ignore_errors=True)
 
 
-def killed_while_asking(fire: Field, lose_state: bool = False, timeout: str = "30s") -> None:
+def killed_while_asking(fire: Field, lose_state: bool = False, **values: Any) -> None:
     """Kill the exporter as soon as its request is under way, and start it at once."""
     for _ in fire.rounds():
-        running = fire.exporter(timeout=timeout)
+        running = fire.exporter(**values)
         fire.wait_for_a_request(60)
         running.end(signal.SIGKILL)
         if lose_state:
@@ -118,6 +120,15 @@ def stopped(fire: Field, seconds: float, timeout: str = "30s") -> None:
         both[0].process.send_signal(signal.SIGSTOP)
         fire.wait(seconds)
         both[0].process.send_signal(signal.SIGCONT)
+
+
+def reloaded(fire: Field) -> None:
+    """Let the exporter read another configuration every 0.5 to 20 s."""
+    running = fire.exporter()
+    for _ in fire.rounds():
+        fire.wait(fire.dice.uniform(0.5, 20))
+        fire.configure(fire.dice.randrange(20, 100), requests_per_minute=fire.dice.choice([5, 5, 5, 4]))
+        running.process.send_signal(signal.SIGHUP)
 
 
 def all_of_it(fire: Field) -> None:
@@ -165,6 +176,7 @@ class Scenario:
     least_of_the_pace: float = 0.0
     """Of the requests that the pace leaves room for beside the network's own time."""
     least_between_two_of_a_key: float = 0.0
+    limit_of_a_key: bool = False
 
     def run(self, started: Started, state: Path, seconds: float) -> tuple[Provider, float]:
         """Attack for so long. Return the provider, with all that arrived."""
@@ -181,6 +193,8 @@ class Scenario:
 
 
 _AFAR = (0.0, 2.0)
+
+_OF_A_KEY: Mapping[str, Any] = {"accounts": 4, "limit_scope": "account", "poll_interval": "37s"}
 
 LONG = [
     Scenario(
@@ -200,15 +214,15 @@ LONG = [
         least_a_minute=3,
     ),
     Scenario(
-        "the same, the network a relay that delivers after the kill",
+        "`kill -9` while asking, state deleted, a relay that delivers after the kill",
         partial(killed_while_asking, lose_state=True),
         relayed=True,
         least_a_minute=3,
     ),
     Scenario("no reply within 5 s", partial(steady, timeout="5s"), spoil=no_reply, least_a_minute=2),
-    Scenario("half of the requests arrive after their timeout of 1 s", partial(steady, timeout="1s")),
+    Scenario("half of the requests arriving after their timeout", partial(steady, timeout="1s")),
     Scenario(
-        "every second reply missing, the network a relay",
+        "every second reply missing, a relay that delivers after the timeout",
         partial(steady, timeout="5s"),
         outwards=_AFAR,
         spoil=sometimes_none,
@@ -228,6 +242,15 @@ LONG = [
         partial(steady, accounts=8),
         spoil=too_many_requests(90),
         least_between_two_of_a_key=90,
+    ),
+    Scenario("reloaded with another configuration every 0.5 to 20 s", reloaded, least_a_minute=3),
+    Scenario(
+        "`limit_scope: account`, 4 keys", partial(steady, **_OF_A_KEY), least_a_minute=12, limit_of_a_key=True
+    ),
+    Scenario(
+        "`limit_scope: account`, 4 keys, `kill -9` while asking, state deleted",
+        partial(killed_while_asking, lose_state=True, **_OF_A_KEY),
+        limit_of_a_key=True,
     ),
     Scenario("two processes, one at a time stopped for 70 s", partial(stopped, seconds=70)),
     Scenario(
