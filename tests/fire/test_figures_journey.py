@@ -174,7 +174,8 @@ def test_the_figures_stay_whatever_is_sent_in_place_of_new_ones(
     process = Process(exporter.process.pid)
     held, idle = process.held(), process.memory("VmRSS")
     process.forget_peak()
-    scraper = started.command(sys.executable, "-m", "tests.fire.scrape", f"{exporter.url}/metrics")
+    scraped = f"{exporter.url}/metrics", str(exporter.process.pid)
+    scraper = started.command(sys.executable, "-m", "tests.fire.scrape", *scraped)
     with Watcher(exporter.url) as watcher:
         first = watcher.latest
         eventually(lambda: watcher.spoilt.keys() >= BAD.keys(), within=120)
