@@ -124,8 +124,9 @@ class Poller:
         for adopted in self._store.snapshot:
             self._agenda.put(adopted)
         if before and before.statistics != settings.statistics:
-            for account in settings.accounts:
-                self._make_due(account.name, Query.STATISTICS)
+            for account in self._store.snapshot:
+                if account.polls[Query.STATISTICS].reason is not Reason.RATE_LIMITED:
+                    self._make_due(account.name, Query.STATISTICS)
 
     def _adopt(self, settings: AccountSettings, known: Account | None) -> Account:
         """Start an account with the figures that were kept, or go on with it as it is known."""

@@ -427,6 +427,16 @@ def test_other_statistics_are_asked_for_at_once(clock: FakeClock) -> None:
     assert len(bench.client.times(Query.STATISTICS)) == 2
 
 
+def test_other_statistics_do_not_end_the_wait_that_a_429_asked_for(clock: FakeClock) -> None:
+    bench = Bench(clock, single(), lambda *_: Failure(Reason.RATE_LIMITED, "HTTP 429", 300))
+    bench.run(100)
+    bench.poller.reconfigure(single(statistics="last_month"), bench.client)
+    bench.run(190)
+    assert len(bench.client.asked) == 1
+    bench.run(30)
+    assert len(bench.client.asked) > 1
+
+
 def test_another_api_starts_from_nothing(clock: FakeClock) -> None:
     bench = Bench(clock, single())
     bench.run(100)

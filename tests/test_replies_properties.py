@@ -254,3 +254,12 @@ def test_a_missing_field_spoils_the_reply(months: dict[Month, Pair], data: st.Da
     outcome = figures_of(RawReply(200, statistics(*datas)), Query.STATISTICS)
     assert isinstance(outcome, Failure)
     assert f"{field}: is missing" in outcome.detail
+
+
+@given(PAIRS, st.data(), st.sampled_from(["cost", "nb_send"]), st.integers(-(10**9), -1))
+def test_a_negative_figure_spoils_the_reply(pair: Pair, data: st.DataObject, field: str, number: int) -> None:
+    negative = {field: data.draw(spellings(Decimal(number).scaleb(-3) if field == "cost" else number))}
+    body = statistics(data.draw(entry((2021, 10), pair)) | negative)
+    outcome = figures_of(RawReply(200, body), Query.STATISTICS)
+    assert isinstance(outcome, Failure)
+    assert f"datas[0].{field}: expected" in outcome.detail

@@ -355,6 +355,20 @@ def test_a_certificate_for_another_host(bare_peer: MakePeer, monkeypatch: pytest
     assert failure.detail.startswith("TLS: the certificate is not trusted: Hostname mismatch")
 
 
+def test_a_reply_over_tls_through_a_proxy(bare_peer: MakePeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(connection: socket.socket) -> None:
+        proxy.read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n")
+        over_tls(read_then(send(REPLY)))(connection)
+
+    proxy = bare_peer(connect)
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(PEM))
+    assert get("https://127.0.0.1:9") == RawReply(200, b"{}")
+    assert [request.split()[:2] for request in proxy.requests] == [["CONNECT", "127.0.0.1:9"]]
+
+
 @pytest.mark.parametrize(
     "behave",
     [send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), read_then(send(b"\x00" * 99)), read_then(send())],

@@ -32,6 +32,8 @@ TOO_LARGE = "the reply is larger than 512 KiB"
 TOO_SHORT = "the reply ended before its announced length"
 TOO_LATE = "no complete reply within the timeout"
 NO_HTTP = "the reply is not valid HTTP: "
+LONGEST_LINE = 450
+"""Characters of the log."""
 PAGE = b"<html><h1>No</h1></html>"
 OCTOBER_FIGURES = {"2021-10": MonthFigures(49.174, 1210)}
 

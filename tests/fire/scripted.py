@@ -15,8 +15,8 @@ _QUERIES = {STATISTICS_PATH: Query.STATISTICS, CREDITS_PATH: Query.CREDITS}
 
 
 def good_months(number: int) -> dict[str, MonthFigures]:
-    """The months of the good reply that answers a key's request of this number."""
-    return {f"2021-{min(number, 9):02d}": MonthFigures(number + 0.5, number)}
+    """The months of the good reply to the first, second or any later request with a key."""
+    return {f"2021-{number:02d}": MonthFigures(number + 0.5, number)}
 
 
 def good_credits(number: int) -> Credits:
@@ -44,7 +44,7 @@ class Provider(Peer):
             key, query = parse_qs(url.query)["apiKey"][0], _QUERIES[url.path]
             with self._lock:
                 self._counts[key, query] += 1
-                number = self._counts[key, query]
+                number = min(self._counts[key, query], 3)
             _reply(self._names[key], query, number).play(connection)
 
 

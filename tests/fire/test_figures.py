@@ -16,7 +16,7 @@ from exporter.settings import AccountSettings, KeySource, Settings
 from exporter.store import Store
 from exporter.transport import Transport
 from tests.fakes import FakeClock
-from tests.fire.hostile import BAD, UNUSUAL
+from tests.fire.hostile import BAD, LONGEST_LINE, UNUSUAL
 from tests.fire.scripted import Provider, good_credits, good_months
 
 LARGE = [
@@ -25,7 +25,6 @@ LARGE = [
     if len(bad.wire.first) > 100_000 or (bad.wire.again and not bad.wire.pause)
 ]
 MEGABYTE = 1 << 20
-LONGEST_LINE = 450
 
 
 @pytest.fixture(scope="module")
