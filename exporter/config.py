@@ -248,19 +248,30 @@ def _statistics(statistics: str | _Range) -> Interval:
     return "last_month" if statistics == "last_month" else "last_twelve_months"
 
 
+def shortest_interval(settings: Settings) -> int:
+    """Return the least poll_interval that the limit leaves room for, in seconds: whole minutes where it is long."""
+    least = (
+        _accounts_at_one_pace(settings) * len(settings.queries) * pace_interval(settings.requests_per_minute)
+    )
+    return math.ceil(least / 60) * 60 if least > 600 else math.ceil(least)
+
+
 def _check_interval(settings: Settings) -> None:
-    accounts, who = len(settings.accounts), ""
-    if settings.limit_scope == "account":
-        accounts = max(Counter(account.key.read() for account in settings.accounts).values())
-        who = " with the same key" * (accounts > 1)
-    requests = accounts * len(settings.queries)
-    pace = pace_interval(settings.requests_per_minute)
-    least = requests * pace
+    least = shortest_interval(settings)
     if settings.poll_interval < least:
-        rounded = -int(-least // 60) * 60 if least > 600 else least
+        accounts = _accounts_at_one_pace(settings)
+        who = " with the same key" * (settings.limit_scope == "account" and accounts > 1)
+        requests = accounts * len(settings.queries)
+        possible = int(600 / pace_interval(settings.requests_per_minute)) / 10
         raise SchemaError(
             "poll_interval",
             f"{accounts} account{'s' * (accounts > 1)}{who} need{'s' * (accounts == 1)} {requests} "
-            f"request{'s' * (requests > 1)} a round, {int(600 / pace) / 10} a minute are possible: poll_interval "
-            f"must be at least {format_duration(rounded)}",
+            f"request{'s' * (requests > 1)} a round, {possible} a minute are possible: poll_interval "
+            f"must be at least {format_duration(least)}",
         )
+
+
+def _accounts_at_one_pace(settings: Settings) -> int:
+    if settings.limit_scope == "all":
+        return len(settings.accounts)
+    return max(Counter(account.key.read() for account in settings.accounts).values())

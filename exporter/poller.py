@@ -93,7 +93,7 @@ class Poller:
                 case Permission(deadline):
                     answered = False
                     try:
-                        answered = self._ask(self._account(name), query, key, deadline)
+                        answered = self._ask(self._store.account(name), query, key, deadline)
                     finally:
                         pace.release(answered=answered)
                     return 0.0
@@ -156,13 +156,10 @@ class Poller:
                 self._make_due(name, query)
 
     def _make_due(self, name: str | None, query: Query) -> None:
-        account = self._account(name)
+        account = self._store.account(name)
         if query in account.polls:
             poll = due_by(account.polls[query], self._clock.monotonic())
             self._publish(msgspec.structs.replace(account, polls={**account.polls, query: poll}))
-
-    def _account(self, name: str | None) -> Account:
-        return next(account for account in self._store.snapshot if account.name == name)
 
     def _publish(self, account: Account, figures_of: Secret | None = None) -> None:
         self._store.publish(account, figures_of)

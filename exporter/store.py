@@ -15,6 +15,7 @@ class Store:
     def __init__(self, directory: StateDirectory | None = None) -> None:
         self._kept = KeptFigures(directory, "figures", Figures)
         self._snapshot: Snapshot = ()
+        self._places: dict[str | None, int] = {}
 
     @property
     def base_url(self) -> str:
@@ -33,11 +34,18 @@ class Store:
     def replace(self, accounts: Snapshot) -> None:
         """Start over with these accounts."""
         self._snapshot = accounts
+        self._places = {account.name: place for place, account in enumerate(accounts)}
+
+    def account(self, name: str | None) -> Account:
+        """Return one account as it is now."""
+        return self._snapshot[self._places[name]]
 
     def publish(self, account: Account, figures_of: Secret | None = None) -> None:
         """Put an account in the place of the one with its name. New figures are kept, with the key they belong to."""
-        before = next(known for known in self._snapshot if known.name == account.name)
-        self._snapshot = tuple(account if known is before else known for known in self._snapshot)
+        before = self.account(account.name)
+        accounts = list(self._snapshot)
+        accounts[self._places[account.name]] = account
+        self._snapshot = tuple(accounts)
         if figures_of and account.figures is not before.figures:
             self._kept.save(account.name, account.figures, figures_of)
 

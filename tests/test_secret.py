@@ -67,6 +67,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     behind=st.sampled_from(["", "&x=1", '"', "\n"]),
 )
 @example(key="S3CR+T", before="?apiKey=", behind="")
+@example(key="plain-characters-and-%41", before="", behind="")
 @example(key="\\'\"", before="", behind="")
 @example(key="😀é&<>\"'", before="", behind="")
 def test_is_taken_out(key: str, before: str, behind: str) -> None:
@@ -108,6 +109,39 @@ def test_the_start_is_the_same_however_much_is_behind_it(
     only(*keys)
     text = "".join(piece(keys[index % len(keys)]) for index, piece in enumerate(pieces))
     assert redacted_start(text, length) == redact(text)[:length]
+
+
+@given(
+    key=LONG_KEYS,
+    before=st.text("%\\&#xuU0125;aA", max_size=12),
+    choices=st.lists(st.integers(0, 20), min_size=40, max_size=40),
+)
+@example(key="0000041aaaabbbbccccdddd", before="\\U", choices=[20] * 40)
+def test_each_character_may_be_encoded_in_another_way(key: str, before: str, choices: list[int]) -> None:
+    only(key)
+    spelt = ""
+    for character, choice in zip(key, choices, strict=False):
+        code = f"{ord(character):02x}"
+        spellings = [
+            f"%{code}",
+            f"%25{code}",
+            rf"\u00{code}",
+            rf"\U000000{code}",
+            rf"\X{code}",
+            f"&#x0{code};",
+        ]
+        spellings += [f"&#00{ord(character)};", rf"\U00{code}", f"%25{code.upper()}"]
+        spelt += spellings[choice] if choice < len(spellings) else character
+    exactly = secret._spellings(key).sub(HIDDEN, before + spelt + "0")
+    assert HIDDEN in exactly
+    assert redact(before + spelt + "0") == exactly
+
+
+def test_a_thousand_keys_are_made_and_looked_for_without_a_pattern_each() -> None:
+    only(*(f"{number:040x}" for number in range(1000)))
+    assert redact("no%20key & nothing like it") == "no%20key & nothing like it"
+    made = [value for value, pattern in secret._patterns.items() if pattern._spellings]
+    assert made == []
 
 
 @given(key=LONG_KEYS)
