@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test test-all test-more check check-browser check-dashboard check-container check-systemd
-.PHONY: fire check-kubernetes test-fast dashboard kubernetes lock version dist clean
+.PHONY: fire check-kubernetes test-fast dashboard kubernetes bench lock version dist clean
 DASHBOARD := grafana/dashboards/smspartner.json
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
@@ -56,6 +56,9 @@ dashboard: .venv/dev  ## write the Grafana dashboard anew
 kubernetes:  ## write the PrometheusRule anew
 	deploy/kubernetes/write-prometheusrule > deploy/kubernetes/prometheusrule.yaml
 
+bench: .venv/dev .tools/peers/ready  ## measure scrapes and weight side by side with peers, on a machine that does nothing else
+	$(BIN)/python -m benchmarks
+
 lock: .venv/dev  ## write the newest versions that pyproject.toml allows into the lock files
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-header --no-emit-index-url --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
@@ -100,3 +103,7 @@ clean:
 
 .tools/container/systemd.tar: tests/systemd/get-base .tools/container/base.tar
 	tests/systemd/get-base
+
+.tools/peers/ready: benchmarks/bin/get-peers
+	benchmarks/bin/get-peers
+	touch $@

@@ -1,0 +1,53 @@
+"""prometheus_client's own server with the exporter's collector: what the exporter would be without a server of its own.
+
+It shows figures that an exporter kept, and asks nobody.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, start_http_server
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from exporter import config, metrics
+from exporter.clock import SystemClock
+from exporter.paces import Paces
+from exporter.service import Service
+from exporter.state import StateDirectory
+
+
+class Everything(Collector):
+    """Collects what the exporter does."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all families as they are now."""
+        yield from metrics.collect(self._service._store.snapshot, self._service._status())
+        yield from PROCESS_COLLECTOR.collect()
+
+    def describe(self) -> list[Metric]:
+        """Spare the registry a first collection."""
+        return []
+
+
+def main() -> None:
+    """Serve on a port until killed: CONFIG STATE PORT."""
+    configuration, state, port = sys.argv[1:]
+    clock = SystemClock()
+    settings = config.load(Path(configuration), os.environ, None)
+    paces = Paces(settings.requests_per_minute, clock)
+    service = Service(settings, lambda: settings, paces, StateDirectory(Path(state)), clock, "/metrics")
+    registry = CollectorRegistry()
+    registry.register(Everything(service))
+    start_http_server(int(port), "127.0.0.1", registry)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
