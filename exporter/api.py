@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Protocol
 
 from exporter.clock import Clock
@@ -39,7 +39,7 @@ class Client:
         today = paris_date(self.clock.time())
         match query:
             case Query.STATISTICS:
-                history = self._history(key, today, deadline)
+                history = self._history(key, deadline)
                 return figures.with_history(history, month_of(today), self.clock.time())
             case Query.CURRENT_MONTH:
                 running = self._running_month(key, today, deadline)
@@ -56,12 +56,10 @@ class Client:
         """End a running `fetch` or `fetch_month` at once, from another thread."""
         self.transport.cut_off()
 
-    def _history(self, key: Secret, today: date, deadline: float) -> dict[str, MonthFigures]:
+    def _history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:
         if isinstance(self.statistics, DateRange):
             return self._custom(key, self.statistics.first, self.statistics.last, deadline)
-        reply = self._get(STATISTICS_PATH, key, {"interval": self.statistics}, deadline)
-        # A month to come would stand for the running one in every alert. The provider's clock may be a little ahead.
-        return parse_statistics(reply, last=month_of(today + timedelta(days=1)))
+        return parse_statistics(self._get(STATISTICS_PATH, key, {"interval": self.statistics}, deadline))
 
     def _running_month(self, key: Secret, today: date, deadline: float) -> MonthFigures:
         months = self._custom(key, today.replace(day=1), today, deadline)

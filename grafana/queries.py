@@ -26,8 +26,8 @@ def _length(start: str) -> str:
 
 
 def _newest_unless_over(start: str) -> str:
-    # The hour covers the end of summer time, and the first poll of a new month.
-    return f"topk by (account) (1, {start} > time() - {HOUR} - {_length(start)})"
+    # The hour covers the end of summer time, and the first poll of a new month. A month to come is not the running one.
+    return f"topk by (account) (1, {start} > time() - {HOUR} - {_length(start)} <= time())"
 
 
 COST, SENT, START = "sms_cost_monthly", "sms_sent_monthly", "smspartner_month_start_timestamp_seconds"
@@ -35,7 +35,7 @@ _START = _monthly(START)
 _LENGTH = _length(_START)
 _RUNNING = _newest_unless_over(_START)
 _PREVIOUS = f"(abs({_START} + {_LENGTH} - on (account) group_left () {_RUNNING}) <= {HOUR})"
-_RECENT = f"({_START} > time() - {62 * DAY})"
+_RECENT = f"({_START} > time() - {62 * DAY} <= time())"
 
 _BALANCE = f"smspartner_balance{ACCOUNTS}"
 _BUDGET = f"max by (account) (smspartner_monthly_budget{ACCOUNTS})"

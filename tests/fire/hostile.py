@@ -3,13 +3,13 @@
 Bad is what does not say beyond doubt what was sent and spent: what is not complete and valid HTTP, UTF-8 and JSON (a
 byte order mark, a trailing comma, NaN and a key given twice included), is compressed though identity was asked for,
 lacks a field that is used, has there what the field cannot be (a boolean for a number, a negative cost, a French
-decimal, a thirteenth month), names a month twice or one that nobody asked for or that is still to come, does not say
-`"success": true`, takes longer than the timeout, or is longer than years of days could be. One such entry spoils the
-reply: the last good figures stay, and one line of the log says what was wrong.
+decimal, a thirteenth month), names a month twice or one that nobody asked for, does not say `"success": true`, takes
+longer than the timeout, or is longer than years of days could be. One such entry spoils the reply: the last good
+figures stay, and one line of the log says what was wrong.
 
 Unusual is what says the same in other words: numbers for numeric strings, `"9"` for `"09"`, fields and types nobody
-documented, any order, any white space, fields missing that are not used, and whatever HTTP allows to frame it with.
-It is accepted.
+documented, any order, any white space, fields missing that are not used, months to come, and whatever HTTP allows to
+frame it with. It is accepted.
 """
 
 import gzip
