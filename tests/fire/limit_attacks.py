@@ -125,8 +125,10 @@ def stopped(fire: Field, seconds: float, timeout: str = "30s") -> None:
 def reloaded(fire: Field) -> None:
     """Let the exporter read another configuration every 0.5 to 20 s."""
     running = fire.exporter()
+    running.line("msg=listening", within=60)
     for _ in fire.rounds():
         fire.wait(fire.dice.uniform(0.5, 20))
+        assert running.process.poll() is None
         fire.configure(fire.dice.randrange(20, 100), requests_per_minute=fire.dice.choice([5, 5, 5, 4]))
         running.process.send_signal(signal.SIGHUP)
 
