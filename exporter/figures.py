@@ -85,8 +85,19 @@ class Figures(msgspec.Struct, frozen=True):
 
     @property
     def months(self) -> dict[str, MonthFigures]:
-        """All months in order. Of the running month, the reply that was asked for it alone knows best."""
-        return dict(sorted({**self.history, **self.current_month}.items()))
+        """All months in order. Of the running month, the reply that was asked for it alone knows best.
+
+        Unless the clock is behind: then a month was asked for as running that is over, and up to a day within it. A
+        month before the newest of the history is over, and so is one that the history counts more SMS of.
+        """
+        newest = max(self.history, default="")
+        least = self.history[newest].sent if newest else 0
+        running = {
+            month: known
+            for month, known in self.current_month.items()
+            if (month, known.sent) >= (newest, least)
+        }
+        return dict(sorted({**self.history, **running}.items()))
 
     def only(self, queries: Collection[Query]) -> "Figures":
         """Leave out what is no longer asked for."""

@@ -49,6 +49,15 @@ def test_the_first_poll_of_a_new_month_does_not_lose_the_one_before() -> None:
     assert figures.months == {"2026-10": OCTOBER, "2026-11": FULL, "2026-12": december}
 
 
+@pytest.mark.parametrize("month", ["2026-10", "2026-09", "1970-01"])
+def test_a_clock_that_is_behind_does_not_take_a_part_for_the_whole_month(month: str) -> None:
+    for history in ({"2026-09": SEPTEMBER, "2026-10": OCTOBER}, {"2026-10": OCTOBER, "2026-11": HALF}):
+        figures = Figures().with_history(history, "2026-11", 1).with_current_month(month, HALF, 2)
+        assert figures.months == history
+        figures = figures.with_history(history, month, 3)
+        assert figures.months == history
+
+
 def test_months_that_a_new_reply_no_longer_has_are_gone() -> None:
     figures = Figures().with_history({"2026-09": SEPTEMBER, "2026-10": OCTOBER}, "2026-10", 1)
     figures = figures.with_current_month("2026-10", HALF, 2).with_current_month("2026-11", HALF, 3)
