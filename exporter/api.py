@@ -6,7 +6,8 @@ from datetime import date
 from typing import Protocol
 
 from exporter.clock import Clock
-from exporter.figures import Figures, MonthFigures, Query
+from exporter.durations import format_duration
+from exporter.figures import Failure, Figures, MonthFigures, Query, Reason
 from exporter.months import first_and_last_day, month_of, paris_date
 from exporter.replies import RawReply, parse_credits, parse_statistics
 from exporter.secret import Secret
@@ -14,6 +15,7 @@ from exporter.settings import DateRange, Interval
 
 STATISTICS_PATH = "/statistics/cost-resume"
 CREDITS_PATH = "/me"
+_CLOCK_OFF_AT_MOST = 86_400.0
 
 
 class Getter(Protocol):
@@ -59,7 +61,7 @@ class Client:
     def _history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:
         if isinstance(self.statistics, DateRange):
             return self._custom(key, self.statistics.first, self.statistics.last, deadline)
-        return parse_statistics(self._get(STATISTICS_PATH, key, {"interval": self.statistics}, deadline))
+        return self._months({"interval": self.statistics}, key, deadline)
 
     def _running_month(self, key: Secret, today: date, deadline: float) -> MonthFigures:
         months = self._custom(key, today.replace(day=1), today, deadline)
@@ -67,8 +69,26 @@ class Client:
 
     def _custom(self, key: Secret, first: date, last: date, deadline: float) -> dict[str, MonthFigures]:
         interval = {"interval": "custom", "from": f"{first:%d-%m-%Y}", "to": f"{last:%d-%m-%Y}"}
+        return self._months(interval, key, deadline, month_of(first), month_of(last))
+
+    def _months(
+        self,
+        interval: Mapping[str, str],
+        key: Secret,
+        deadline: float,
+        first: str | None = None,
+        last: str | None = None,
+    ) -> dict[str, MonthFigures]:
         reply = self._get(STATISTICS_PATH, key, interval, deadline)
-        return parse_statistics(reply, month_of(first), month_of(last))
+        ahead = 0.0 if reply.date is None else self.clock.time() - reply.date
+        if abs(ahead) <= _CLOCK_OFF_AT_MOST:
+            return parse_statistics(reply, first, last)
+        parse_statistics(reply)  # a refusal is one by any clock
+        side = "ahead of" if ahead > 0 else "behind"
+        off = format_duration(abs(ahead))
+        raise Failure(
+            Reason.INVALID_REPLY, f"this machine's clock is {off} {side} the provider's: no month is certain"
+        )
 
     def _get(self, path: str, key: Secret, parameters: Mapping[str, str], deadline: float) -> RawReply:
         return self.transport.get(path, {"apiKey": key.reveal(), **parameters}, deadline)

@@ -7,6 +7,8 @@ import contextlib
 import hashlib
 import logging
 import os
+import secrets
+import stat
 import time
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -56,8 +58,7 @@ class KeptFigures(Generic[_T]):
         path = self._directory.path / self._file_name(account)
         _remove_leftovers(path)
         try:
-            with path.open("rb") as file:
-                document = _parse(file.read(_MAX_BYTES))
+            document = _parse(_read(path))
             figures = msgspec.json.decode(document.figures, type=self._kind)
         except FileNotFoundError:
             return None
@@ -74,10 +75,10 @@ class KeptFigures(Generic[_T]):
             return None
         return figures
 
-    def save(self, account: str | None, figures: _T, key: Secret) -> None:
-        """Keep the figures. Where the directory cannot be written, it notes that."""
+    def save(self, account: str | None, figures: _T, key: Secret) -> bool:
+        """Keep the figures. Return whether they are kept; the directory notes where it cannot be written."""
         if not self._directory:
-            return
+            return False
         document = _Document(
             _VERSION,
             self.base_url,
@@ -92,8 +93,14 @@ class KeptFigures(Generic[_T]):
             replace_file(self._directory.path / name, payload + b"\n" + _checksum(payload) + b"\n")
         except OSError as error:
             self._directory.failed(name, error)
-        else:
-            self._directory.wrote(name)
+            return False
+        self._directory.wrote(name)
+        return True
+
+    def forget(self, account: str | None) -> None:
+        """Note that nothing is kept any more for an account."""
+        if self._directory:
+            self._directory.forget(self._file_name(account))
 
     def _file_name(self, account: str | None) -> str:
         """Return a name that any file system takes, whatever the account is called."""
@@ -104,10 +111,11 @@ class KeptFigures(Generic[_T]):
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write a file so that after any crash there is either the old one or the new one, whole. Raises OSError."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    # Not the process's number: in two containers that share the directory, both are number 1.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with open(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb"
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb"
         ) as file:
             file.write(content)
             file.flush()
@@ -119,11 +127,19 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
         raise
 
 
+def _read(path: Path) -> bytes:
+    """Read a file. Whatever else is in its place is refused: a pipe could be waited on for ever."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no regular file")
+        return file.read(_MAX_BYTES)
+
+
 def _remove_leftovers(path: Path) -> None:
     """Remove what processes left behind that were killed while they wrote."""
     with contextlib.suppress(OSError):
         for leftover in path.parent.glob(f"{path.name}.*.tmp"):
-            if time.time() - leftover.stat().st_mtime > _LEFTOVER_AFTER:
+            if abs(time.time() - leftover.stat().st_mtime) > _LEFTOVER_AFTER:  # the clock may have been ahead
                 leftover.unlink()
 
 

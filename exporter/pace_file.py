@@ -9,6 +9,7 @@ a restart with the other kind, and processes that do not agree on it, keep each 
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import zlib
@@ -53,13 +54,15 @@ class LockedPaceFile:
         text = f"{_VERSION} {self._boot} {instant:020.6f}"
         line = f"{text} {zlib.crc32(text.encode()):08x}\n".encode("ascii")
         try:
-            written = os.pwrite(self._descriptor, line, 0) == len(line)
+            written = os.pwrite(self._descriptor, line, 0)
         except OSError as error:
             self._directory.failed(self._name, error)
             return False
-        if written:
-            self._directory.wrote(self._name)
-        return written
+        if written < len(line):
+            self._directory.failed(self._name, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            return False
+        self._directory.wrote(self._name)
+        return True
 
     def remove(self) -> bool:
         """Remove the file: whoever looks for it finds the past unknown. Return whether it is gone."""

@@ -66,11 +66,12 @@ _Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
 
 @dataclass(frozen=True)
 class RawReply:
-    """What came back: the HTTP status, the body, and the seconds that Retry-After asks to wait, where it does."""
+    """What came back: HTTP status and body, the seconds that Retry-After asks to wait, and the Date, Unix time."""
 
     status: int
     body: bytes
     retry_after: float | None = None
+    date: float | None = None
 
 
 class _Period(Struct):

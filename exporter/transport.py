@@ -120,15 +120,22 @@ class Transport:
                     Reason.INVALID_REPLY, f"HTTP {response.status_code}: redirects are not followed"
                 )
             retry_after = parse_retry_after(response.headers.get("Retry-After", ""), self._clock.time())
-            return RawReply(response.status_code, _read_body(response.raw), retry_after)
+            date = parse_date(response.headers.get("Date", ""))
+            return RawReply(response.status_code, _read_body(response.raw), retry_after, date)
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
     """Return the seconds that a Retry-After header asks for, given as such or as a date; None where it says nothing."""
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
         return float(value)
+    date = parse_date(value)
+    return None if date is None else max(0.0, date - now)
+
+
+def parse_date(value: str) -> float | None:
+    """Return the Unix time that a header names; None where it names none."""
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
 

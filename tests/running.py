@@ -120,9 +120,10 @@ class Started:
         self._running.append(running)
         return running
 
-    def exporter(self, *flags: str | Path, **environment: str) -> Running:
-        """Start the exporter on a free port and wait until it listens."""
+    def exporter(self, *flags: str | Path, under: Sequence[str | Path] = (), **environment: str) -> Running:
+        """Start the exporter on a free port, by the command `under` if there is one, and wait until it listens."""
         running = self.command(
+            *under,
             sys.executable,
             "-m",
             "exporter",

@@ -21,14 +21,15 @@ NOTHING = Figures()
 class Replies:
     """A transport that gives the replies it was handed, in order, and keeps what it was asked."""
 
-    def __init__(self, *replies: bytes) -> None:
+    def __init__(self, *replies: bytes, date: float | None = None) -> None:
         self.replies = list(replies)
+        self.date = date
         self.asked: list[tuple[str, dict[str, str], float]] = []
         self.cut_offs = 0
 
     def get(self, path: str, parameters: Mapping[str, str], deadline: float) -> RawReply:
         self.asked.append((path, dict(parameters), deadline))
-        return RawReply(200, self.replies.pop(0))
+        return RawReply(200, self.replies.pop(0), date=self.date)
 
     def cut_off(self) -> None:
         self.cut_offs += 1
@@ -180,6 +181,39 @@ def test_the_full_month_replaces_the_partial_one_once_it_is_over(clock: FakeCloc
         ("2026-11", MonthFigures(100, 2000)),
         ("2026-12", MonthFigures(0, 0)),
     ]
+
+
+@pytest.mark.parametrize("query", [Query.STATISTICS, Query.CURRENT_MONTH])
+@pytest.mark.parametrize(
+    ("off", "how"), [(2 * 86400, "2d ahead of"), (-2 * 86400, "2d behind"), (-86401, "1d1s behind")]
+)
+def test_with_a_clock_that_is_off_by_more_than_a_day_no_month_is_certain(
+    clock: FakeClock, query: Query, off: float, how: str
+) -> None:
+    transport = Replies(months(m2026_11=("50", 1000)), date=clock.time() - off)
+    with pytest.raises(Failure) as caught:
+        fetch(transport, clock, query)
+    assert caught.value.reason is Reason.INVALID_REPLY
+    assert caught.value.detail == f"this machine's clock is {how} the provider's: no month is certain"
+
+
+@pytest.mark.parametrize("off", [86400, 0, -86400])
+def test_a_clock_may_be_off_by_a_day(clock: FakeClock, off: float) -> None:
+    transport = Replies(months(m2026_11=("50", 1000)), date=clock.time() - off)
+    assert fetch(transport, clock, Query.STATISTICS).months == {"2026-11": MonthFigures(50, 1000)}
+
+
+def test_the_balance_is_the_same_by_any_clock(clock: FakeClock) -> None:
+    transport = Replies(b'{"success": true, "credits": {"balance": "10.5"}}', date=0)
+    assert fetch(transport, clock, Query.CREDITS).credits
+
+
+def test_a_refusal_is_one_by_any_clock(clock: FakeClock) -> None:
+    with pytest.raises(Failure) as caught:
+        fetch(
+            Replies(b'{"success": false, "code": 10, "message": "Bad key"}', date=0), clock, Query.STATISTICS
+        )
+    assert caught.value.reason is Reason.KEY_REJECTED
 
 
 @pytest.mark.parametrize("query", list(Query))

@@ -198,6 +198,20 @@ def test_a_directory_that_cannot_be_made_costs_a_wait_and_is_said(tmp_path: Path
     assert request(pace, clock) == pytest.approx(PACE)
 
 
+def test_half_a_line_is_no_instant_and_is_said(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = StateDirectory(tmp_path)
+    pace = Pace(5, clock, directory, "this-boot")
+    request(pace, clock)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "pwrite", lambda descriptor, line, offset: len(line) // 2)
+        assert request(pace, clock) == pytest.approx(PACE)
+        assert not directory.writable
+    assert request(pace, clock) == pytest.approx(PACE)
+    assert directory.writable
+
+
 def test_a_held_lock_is_never_waited_for(tmp_path: Path, clock: FakeClock) -> None:
     pace = pace_in(tmp_path, clock)
     request(pace, clock)

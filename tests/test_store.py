@@ -229,6 +229,70 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path, caplog: pytest.LogCaptu
     assert one.load(None, KEY) == FIGURES
 
 
+def test_what_could_not_be_kept_is_kept_later_though_it_is_not_new_any_more(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("in the way")
+    one = store(tmp_path / "state", "a", "b")
+    for name in "ab":
+        one.publish(account(name, FIGURES), figures_of=KEY)
+    (tmp_path / "state").unlink()
+    one.publish(account("a", FIGURES))
+    for name in "ab":
+        assert store(tmp_path / "state", name).load(name, KEY) == FIGURES
+
+
+def test_the_trouble_of_an_account_goes_with_it(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    one = Store(directory)
+    one.replace((account("a"), account("b")))
+    one.publish(account("a", FIGURES), figures_of=KEY)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    file.mkdir()
+    one.publish(account("a", MORE), figures_of=KEY)
+    writable = [directory.writable]
+    one.replace((account("b"),))
+    writable.append(directory.writable)
+    one.publish(account("b", FIGURES), figures_of=KEY)
+    writable.append(directory.writable)
+    assert writable == [False, True, True]
+
+
+def test_figures_of_an_api_that_is_not_asked_any_more_are_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("in the way")
+    one = store(tmp_path / "state")
+    one.publish(account(None, FIGURES), figures_of=KEY)
+    (tmp_path / "state").unlink()
+    one.base_url = "http://other.example"
+    one.replace((account(),))
+    one.publish(account())
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("with_a_writer", [False, True])
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, with_a_writer: bool
+) -> None:
+    file = kept(tmp_path)
+    file.unlink()
+    os.mkfifo(file)
+    writer = os.open(file, os.O_RDWR) if with_a_writer else None
+    unused(store(tmp_path), caplog)
+    if writer:
+        os.close(writer)
+    assert kept(tmp_path).is_file()
+    assert store(tmp_path).load(None, KEY) == FIGURES
+
+
+def test_processes_of_the_same_number_write_different_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced: list[str] = []
+    monkeypatch.setattr(os, "replace", lambda temporary, _: replaced.append(str(temporary)))
+    for _ in range(2):
+        store(tmp_path).publish(account(None, FIGURES), figures_of=KEY)
+    assert len(set(replaced)) == 2
+
+
 def test_what_a_killed_process_left_behind_goes(tmp_path: Path) -> None:
     file = kept(tmp_path)
     old, new, foreign = (
@@ -236,8 +300,10 @@ def test_what_a_killed_process_left_behind_goes(tmp_path: Path) -> None:
     )
     for leftover in (old, new, foreign):
         leftover.write_text("half of it")
-    for leftover in (old, foreign):
-        os.utime(leftover, (time.time() - 3600,) * 2)
+    by_a_clock_that_was_ahead = tmp_path / f"{file.name}.4.tmp"
+    for leftover, since in ((old, -3600), (foreign, -3600), (by_a_clock_that_was_ahead, 3600)):
+        leftover.write_text("half of it")
+        os.utime(leftover, (time.time() + since,) * 2)
     assert store(tmp_path).load(None, KEY) == FIGURES
     assert sorted(tmp_path.iterdir()) == sorted([file, new, foreign]), "the new one is still being written"
 

@@ -161,6 +161,17 @@ def test_any_text_may_stand_in_retry_after(value: str) -> None:
     assert seconds is None or seconds >= 0
 
 
+@pytest.mark.parametrize(
+    ("header", "date"),
+    [("Mon, 23 Nov 2026 11:00:00 GMT", START), ("", None), ("yesterday", None), ("Mon, 99 Nov 2026", None)],
+)
+def test_the_date_of_a_reply_is_passed_on(
+    api: responses.RequestsMock, header: str, date: float | None
+) -> None:
+    api.get(f"{BASE}/me", headers={"Date": header})
+    assert exchange().date == date
+
+
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
 def test_redirects_are_not_followed(api: responses.RequestsMock, status: int) -> None:
     api.get(f"{BASE}/me", status=status, headers={"Location": f"http://elsewhere.example/?apiKey={IN_URL}"})
