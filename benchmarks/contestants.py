@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -48,11 +49,11 @@ class Field:
 
     def __init__(self, started: Started, directory: Path) -> None:
         self._started = started
-        self._directory = directory
+        self.directory = directory
         self.missing: list[str] = []
-        self.simulator = started.simulator()
         self.planted = {
-            accounts: plant(directory / str(accounts), accounts, self.simulator.url) for accounts in SIZES
+            accounts: plant(directory / str(accounts), accounts, started.simulator().url)
+            for accounts in SIZES
         }
 
     def all(self) -> list[Contestant]:
@@ -66,10 +67,16 @@ class Field:
         """Start the exporter with figures that an earlier one kept."""
         return self._exporter(EXPORTER, self.planted[accounts], accounts, environment)
 
+    def exporter_by_itself(self) -> Contestant:
+        """Start the exporter, one account, with an API and a pace that it shares with nobody."""
+        simulator = self._started.simulator()
+        planted = plant(Path(tempfile.mkdtemp(dir=self.directory)) / "planted", 1, simulator.url)
+        return self._exporter(EXPORTER, planted, 1)
+
     def hanging(self) -> Contestant:
         """Start an exporter each of whose polls hangs for minutes, and wait until one does."""
         simulator = self._started.simulator("--misbehave=hang")
-        planted = plant(self._directory / "hanging", 1, simulator.url, timeout="5m")
+        planted = plant(self.directory / "hanging", 1, simulator.url, timeout="5m")
         contestant = self._exporter(HANGING, planted, 1)
         eventually(lambda: requests_to(simulator), within=30)
         return contestant
@@ -77,7 +84,7 @@ class Field:
     def accelerated(self, hours: float) -> tuple[Contestant, Running]:
         """Start an exporter that skips so many hours of waiting, and its simulated API, which knows no limit."""
         simulator = self._started.simulator("--requests-per-minute=0")
-        planted = plant(self._directory / "accelerated", 1, simulator.url)
+        planted = plant(self.directory / "accelerated", 1, simulator.url)
         module = (sys.executable, "-m", "benchmarks.accelerated")
         port = free_port()
         command = (*module, planted.config, planted.state, str(port), str(hours))
@@ -104,7 +111,7 @@ class Field:
             flags = ("--collector.disable-defaults", "--collector.loadavg")
             starts[NODE] = lambda: self._go(NODE, node, *flags)
         if blackbox := self._program("prometheus-blackbox-exporter"):
-            config = self._directory / "blackbox.yml"
+            config = self.directory / "blackbox.yml"
             config.write_text("modules: {tcp: {prober: tcp}}\n")
             starts[BLACKBOX] = lambda: self._go(BLACKBOX, blackbox, f"--config.file={config}")
         return starts
@@ -124,7 +131,7 @@ class Field:
         nginx = self._program("nginx")
         if not nginx:
             return []
-        root = self._directory / "nginx"
+        root = self.directory / "nginx"
         root.mkdir()
         for contestant in ours:
             (root / f"{contestant.accounts}.gz").write_bytes(Scraper(contestant.url).scrape().sent)

@@ -75,7 +75,7 @@ class Days:
 
 def measure(field: Field) -> Days:
     """Scrape everybody every 15 s for some minutes."""
-    ours, unscraped, busy = (Scraped(field.exporter(1)) for _ in range(3))
+    ours, unscraped, busy = (Scraped(field.exporter_by_itself()) for _ in range(3))
     others = [Scraped(start()) for start in (lambda: field.python_peer(1), *field.go_peers().values())]
     proxies = [(*field.proxy(), servers) for servers in (1, 2)]
     stand_ins = [Scraped(contestant, servers) for contestant, _, servers in proxies]

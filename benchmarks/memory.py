@@ -23,6 +23,11 @@ _IMPORTS = {
     "msgspec, PyYAML": "msgspec, yaml",
     "the exporter's modules": "exporter.cli",
 }
+_TRIED: dict[str, dict[str, str]] = {
+    "as it is": {},
+    "one arena for all threads (MALLOC_ARENA_MAX=1)": {"MALLOC_ARENA_MAX": "1"},
+    "no docstrings (PYTHONOPTIMIZE=2)": {"PYTHONOPTIMIZE": "2"},
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Long:
     """CPU seconds of a poll, one after the other."""
     requests_an_hour: float
     """As the API saw them."""
+    tried: dict[str, float]
+    """MB after the start, by what was tried to make it less."""
 
     @property
     def at_start(self) -> float:
@@ -61,7 +68,19 @@ def measure(field: Field) -> Long:
     for _ in range(SCRAPES):
         scraper.scrape()
     steps.append((f"after {SCRAPES:,} scrapes more", machine.resident_mb(contestant.pid)))
-    return Long(steps, cpu / POLLS, len(requests_to(simulator)) / hours)
+    return Long(steps, cpu / POLLS, len(requests_to(simulator)) / hours, _try(field))
+
+
+def _try(field: Field) -> dict[str, float]:
+    found = {}
+    for what, environment in _TRIED.items():
+        for _ in range(2):  # the first start compiles
+            contestant = field.exporter(
+                1, {**environment, "PYTHONPYCACHEPREFIX": str(field.directory / "pyc")}
+            )
+            found[what] = machine.resident_mb(contestant.pid)
+            contestant.running.end()
+    return found
 
 
 def report(long: Long) -> str:
@@ -73,7 +92,13 @@ def report(long: Long) -> str:
         before = mb
     rows.append(("what it does then: threads, figures, server, first scrape", number(long.at_start - before)))
     head = ("where the memory after the start goes", "MB")
-    return f"{table(('exporter, one account', 'MB'), steps)}\n{table(head, rows)}"
+    tried = [(what, number(mb)) for what, mb in long.tried.items()]
+    tables = (
+        table(("exporter, one account", "MB"), steps),
+        table(head, rows),
+        table(("what was tried to make it less", "MB after the start"), tried),
+    )
+    return "\n".join(tables)
 
 
 def _imports() -> dict[str, float]:

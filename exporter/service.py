@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
 
 from prometheus_client import PROCESS_COLLECTOR
 
@@ -121,7 +120,8 @@ class Service:
             yield Part(
                 ("account", account.name), partial(metrics.of_accounts, (account,), offset), (account, offset)
             )
-        yield Part("exporter", lambda: chain(metrics.of_exporter(status), PROCESS_COLLECTOR.collect()))
+        yield Part("exporter", partial(metrics.of_exporter, status), status)
+        yield Part("process", PROCESS_COLLECTOR.collect)
 
     def _status(self) -> metrics.Status:
         return metrics.Status(
