@@ -57,9 +57,9 @@ class Agenda:
                 self._current[account.name, query] = entry
                 heappush(self._waiting, (entry.due, next(self._tie), entry))
 
-    def failed_again(self, now: float, seconds: float) -> None:
-        """Note how long one took that failed before too: others go first until that is a small part of the time."""
-        self._failing_yield_until = now + seconds * (1 / _FAILING_TAKE - 1)
+    def tried_again(self, now: float, in_vain: float) -> None:
+        """Note how long one took that failed before: others go first until what was in vain is a twentieth."""
+        self._failing_yield_until = now + in_vain * (1 / _FAILING_TAKE - 1)
 
     def hold(self, name: str | None, until: float) -> None:
         """Leave an account out for a while: it may not be asked."""

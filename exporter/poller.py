@@ -194,10 +194,9 @@ class Poller:
             self._refused[account.name, query] = key
         else:
             self._refused.pop((account.name, query), None)
-        if failure and before.failures_in_a_row:
-            self._agenda.failed_again(
-                ended, ended - started + (self._paces.interval if self._paces.scope == "all" else 0.0)
-            )
+        if before.failures_in_a_row:
+            cost = ended - started + (self._paces.interval if self._paces.scope == "all" else 0.0)
+            self._agenda.tried_again(ended, in_vain=cost if failure else 0.0)
         _log(account.name, query, before, polls[query], ended)
         exchanges = account.exchanges.get(query.endpoint, Exchanges()).plus(
             ended - started, failure.reason if failure else None

@@ -62,16 +62,18 @@ def failed(name: str, due: float) -> Account:
 def test_who_failed_takes_a_twentieth_of_the_time_from_others_that_are_due(agenda: Agenda) -> None:
     agenda.put(failed("a", 5))
     assert agenda.due(40) == ("a", Query.STATISTICS)
-    agenda.failed_again(40, seconds=30)
+    agenda.tried_again(40, in_vain=30)
     assert agenda.due(40 + 569) == ("b", Query.STATISTICS)
     assert agenda.due(40 + 570) == ("a", Query.STATISTICS)
+    agenda.tried_again(41, in_vain=0)
+    assert agenda.due(42) == ("a", Query.STATISTICS), "it heals"
 
 
 def test_who_failed_is_asked_where_nobody_else_is_due(agenda: Agenda) -> None:
     for name in ("b", "c"):
         agenda.put(account(name, 1000, 1000))
     agenda.put(failed("a", 50))
-    agenda.failed_again(40, seconds=30)
+    agenda.tried_again(40, in_vain=30)
     assert agenda.due(49) is None
     assert agenda.next() == 50
     assert agenda.due(50) == ("a", Query.STATISTICS)

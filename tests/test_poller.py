@@ -390,6 +390,19 @@ def test_many_accounts_that_hang_take_little_from_the_others(
     assert {key for when, key, _ in bench.client.asked if when > settled} > hanging, "they are not forgotten"
 
 
+def test_what_heals_is_no_longer_held_back_where_there_is_no_time_left_over(clock: FakeClock) -> None:
+    names = [f"account-{number}" for number in range(40)]
+    bench = Bench(clock, several(names, poll_interval=1000))
+    ill = {f"key-{name}" for name in names[:10]}
+    bench.client.answer = lambda _, key: Failure(Reason.TIMEOUT, "no reply") if key.reveal() in ill else None
+    bench.run(6 * 3600)
+    ill.clear()
+    bench.run(600 + 40 * 12.5 + 250)
+    assert not [
+        account.name for account in bench.store.snapshot for poll in account.polls.values() if poll.reason
+    ]
+
+
 def test_another_key_is_no_longer_one_that_fails(clock: FakeClock, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("wrong")
