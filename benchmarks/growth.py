@@ -12,7 +12,7 @@ from benchmarks.table import number, table
 from benchmarks.virtual import fill, settings_for
 from tests.running import Running, Started, eventually
 
-_SCRAPES = 20
+_SCRAPES = 7
 _NOWHERE = "http://127.0.0.1:9/v1"
 _AS_PROMETHEUS = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"}
 
