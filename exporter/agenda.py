@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from exporter.figures import Account, Query
 
-_FAILING_TAKE = 1 / 20
+_FAILING_TAKE = 1 / 50
 
 _Urgency = tuple[float, float, int]
 
@@ -29,7 +29,7 @@ _Due = tuple[_Urgency, int, _Entry]
 class Agenda:
     """The queries of all accounts, in heaps: those that wait, and those that are due. Instants are monotonic.
 
-    While others are due, all that fail again and again get a twentieth of the time together. So they cost the others
+    While others are due, all that fail again and again get a fiftieth of the time together. So they cost the others
     next to nothing, however many they are and however long they hang. Where nobody else is due, and as soon as one of
     them succeeds, they are asked as any other.
 
@@ -58,7 +58,7 @@ class Agenda:
                 heappush(self._waiting, (entry.due, next(self._tie), entry))
 
     def tried_again(self, now: float, in_vain: float) -> None:
-        """Note how long one took that failed before: others go first until what was in vain is a twentieth."""
+        """Note how long one took that failed before: others go first until what was in vain is a fiftieth."""
         self._failing_yield_until = now + in_vain * (1 / _FAILING_TAKE - 1)
 
     def hold(self, name: str | None, until: float) -> None:

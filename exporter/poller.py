@@ -45,7 +45,7 @@ class Poller:
 
     One request is under way at a time, so an exchange that hangs delays everyone by up to the timeout: where one pace
     holds for all, beside the pace itself; where each key has its own, in place of all that others could have asked.
-    Those that fail again and again take no more than a twentieth of that time from the others (see `Agenda`).
+    Those that fail again and again take no more than a fiftieth of that time from the others (see `Agenda`).
 
     `run` and `step` belong to one thread; everything else may be called from any.
     """

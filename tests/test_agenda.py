@@ -59,12 +59,12 @@ def failed(name: str, due: float) -> Account:
     return msgspec.structs.replace(before, polls=polls)
 
 
-def test_who_failed_takes_a_twentieth_of_the_time_from_others_that_are_due(agenda: Agenda) -> None:
+def test_who_failed_takes_a_fiftieth_of_the_time_from_others_that_are_due(agenda: Agenda) -> None:
     agenda.put(failed("a", 5))
     assert agenda.due(40) == ("a", Query.STATISTICS)
     agenda.tried_again(40, in_vain=30)
-    assert agenda.due(40 + 569) == ("b", Query.STATISTICS)
-    assert agenda.due(40 + 570) == ("a", Query.STATISTICS)
+    assert agenda.due(40 + 1469) == ("b", Query.STATISTICS)
+    assert agenda.due(40 + 1470) == ("a", Query.STATISTICS)
     agenda.tried_again(41, in_vain=0)
     assert agenda.due(42) == ("a", Query.STATISTICS), "it heals"
 

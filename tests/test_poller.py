@@ -368,7 +368,7 @@ def test_a_failing_account_costs_the_others_nothing(
 def test_many_accounts_that_hang_take_little_from_the_others(
     clock: FakeClock, scope: LimitScope, interval: int, most: float
 ) -> None:
-    """The interval is the least that there is time for; a hang of 30 s and a twentieth of all time come on top."""
+    """The interval is the least that there is time for; a hang of 30 s and a fiftieth of all time come on top."""
     names = [f"account-{number}" for number in range(30)]
     bench = Bench(clock, several(names, poll_interval=interval, limit_scope=scope))
     hanging = {f"key-{name}" for name in names[:10]}
