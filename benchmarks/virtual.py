@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from exporter.api import Client
 from exporter.config import shortest_interval
-from exporter.figures import Account, Failure, Figures, Query, Reason
+from exporter.figures import Failure, Figures, Query, Reason
 from exporter.paces import Paces
 from exporter.poller import Poller
 from exporter.replies import RawReply
@@ -160,17 +160,3 @@ def play(
         answers=sum(map(len, healthy)) / (len(keys) - failing) - len(settings.queries),
         took=took,
     )
-
-
-def fill(directory: Path, settings: Settings, base_url: str) -> None:
-    """Keep figures of every account in a state directory, as an exporter does that asked for all of them."""
-    clock = FakeClock()
-    client = Client(Api(clock, {}), clock, settings.statistics)
-    store = Store(StateDirectory(directory))
-    store.base_url = base_url
-    figures = Figures()
-    for query in settings.queries:
-        figures = client.fetch(query, Secret("any"), figures, clock.monotonic() + settings.timeout)
-    store.replace(tuple(Account(one.name, None, Figures(), {}, {}) for one in settings.accounts))
-    for one in settings.accounts:
-        store.publish(Account(one.name, None, figures, {}, {}), figures_of=one.key.read())
