@@ -7,6 +7,10 @@ from typing import NamedTuple
 
 from exporter.figures import Account, Query
 
+_FAILING_TAKE = 1 / 50
+
+_Urgency = tuple[float, float, int]
+
 
 class _Entry(NamedTuple):
     """A query of an account."""
@@ -14,12 +18,20 @@ class _Entry(NamedTuple):
     name: str | None
     query: Query
     due: float
-    urgency: tuple[float, float, int]
+    urgency: _Urgency
     """When it is due; when it was answered last; where it stands in the round."""
+    failed: bool
+
+
+_Due = tuple[_Urgency, int, _Entry]
 
 
 class Agenda:
-    """The queries of all accounts, in two heaps: those that wait, and those that are due. Instants are monotonic.
+    """The queries of all accounts, in heaps: those that wait, and those that are due. Instants are monotonic.
+
+    While others are due, all that fail again and again get a fiftieth of the time together. So they cost the others
+    next to nothing, however many they are and however long they hang. Where nobody else is due, and as soon as one of
+    them succeeds, they are asked as any other.
 
     `queries` are those of a round, in their order.
     """
@@ -31,17 +43,23 @@ class Agenda:
         self._held: dict[str | None, float] = {}
         self._all_held = 0.0
         self._waiting: list[tuple[float, int, _Entry]] = []
-        self._due: list[tuple[tuple[float, float, int], int, _Entry]] = []
+        self._due: list[_Due] = []
+        self._due_and_failing: list[_Due] = []
+        self._failing_yield_until = 0.0
         self._tie = count()
 
     def put(self, account: Account) -> None:
         """Note an account as it stands now."""
         for query, poll in account.polls.items():
             urgency = (poll.due, account.figures.fetched.get(query, 0.0), self._place[query])
-            entry = _Entry(account.name, query, poll.due, urgency)
+            entry = _Entry(account.name, query, poll.due, urgency, bool(poll.failures_in_a_row))
             if self._current.get((account.name, query)) != entry:
                 self._current[account.name, query] = entry
                 heappush(self._waiting, (entry.due, next(self._tie), entry))
+
+    def tried_again(self, now: float, in_vain: float) -> None:
+        """Note how long one took that failed before: others go first until what was in vain is a fiftieth."""
+        self._failing_yield_until = now + in_vain * (1 / _FAILING_TAKE - 1)
 
     def hold(self, name: str | None, until: float) -> None:
         """Leave an account out for a while: it may not be asked."""
@@ -57,22 +75,31 @@ class Agenda:
             return None
         while self._waiting and self._waiting[0][0] <= now:
             _, tie, entry = heappop(self._waiting)
-            heappush(self._due, (entry.urgency, tie, entry))
-        while self._due:
-            _, tie, entry = self._due[0]
-            held_until = self._held.get(entry.name, 0.0)
-            if self._holds(entry) and held_until <= now:
-                return entry.name, entry.query
-            heappop(self._due)
-            if self._holds(entry):
-                heappush(self._waiting, (held_until, tie, entry))
-        return None
+            heappush(self._due_and_failing if entry.failed else self._due, (entry.urgency, tie, entry))
+        regular, failing = self._first(self._due, now), self._first(self._due_and_failing, now)
+        if regular and failing:
+            yields = self._failing_yield_until > now or regular.urgency <= failing.urgency
+            return (regular if yields else failing)[:2]
+        first = regular or failing
+        return first[:2] if first else None
 
     def next(self) -> float:
         """Return when there is something to ask next, where nothing is due now."""
         while self._waiting and not self._holds(self._waiting[0][2]):
             heappop(self._waiting)
-        return max(self._all_held, 0.0 if self._due else self._waiting[0][0])
+        return max(self._all_held, 0.0 if self._due or self._due_and_failing else self._waiting[0][0])
+
+    def _first(self, due: list[_Due], now: float) -> _Entry | None:
+        """Return the first that may be asked; those before it that may not go back to those that wait."""
+        while due:
+            _, tie, entry = due[0]
+            held_until = self._held.get(entry.name, 0.0)
+            if self._holds(entry):
+                if held_until <= now:
+                    return entry
+                heappush(self._waiting, (held_until, tie, entry))
+            heappop(due)
+        return None
 
     def _holds(self, entry: _Entry) -> bool:
         return self._current[entry.name, entry.query] is entry

@@ -13,7 +13,13 @@ from exporter.durations import format_duration
 from exporter.figures import Account, Exchanges, Failure, Figures, Poll, Query, Reason
 from exporter.pace import Permission, Wait
 from exporter.paces import Paces
-from exporter.schedule import NEEDS_ANOTHER_KEY, after_failure, after_success, due_by, not_before
+from exporter.schedule import (
+    NEEDS_ANOTHER_KEY,
+    after_failure,
+    after_success,
+    due_by,
+    not_before,
+)
 from exporter.secret import Secret
 from exporter.settings import AccountSettings, Settings
 from exporter.store import Store
@@ -37,11 +43,9 @@ class Fetcher(Protocol):
 class Poller:
     """Asks for each account's figures in turn, at their pace, and publishes what comes back to the store.
 
-    One request is under way at a time, and a failed poll is due only after those that waited longer, so that no
-    account starves. An exchange that hangs costs all of them up to the timeout. Where one pace holds for all, that adds
-    to the pace that everyone waits for anyway; where each key has its own, others that were permitted wait meanwhile.
-    An account that always hangs does that once in 10 minutes with each of its queries: three timeouts of 30 s then
-    take a seventh of the time.
+    One request is under way at a time, so an exchange that hangs delays everyone by up to the timeout: where one pace
+    holds for all, beside the pace itself; where each key has its own, in place of all that others could have asked.
+    Those that fail again and again take no more than a fiftieth of that time from the others (see `Agenda`).
 
     `run` and `step` belong to one thread; everything else may be called from any.
     """
@@ -159,6 +163,7 @@ class Poller:
         account = self._store.account(name)
         if query in account.polls:
             poll = due_by(account.polls[query], self._clock.monotonic())
+            poll = msgspec.structs.replace(poll, failures_in_a_row=0)
             self._publish(msgspec.structs.replace(account, polls={**account.polls, query: poll}))
 
     def _publish(self, account: Account, figures_of: Secret | None = None) -> None:
@@ -189,6 +194,9 @@ class Poller:
             self._refused[account.name, query] = key
         else:
             self._refused.pop((account.name, query), None)
+        if before.failures_in_a_row:
+            cost = ended - started + (self._paces.interval if self._paces.scope == "all" else 0.0)
+            self._agenda.tried_again(ended, in_vain=cost if failure else 0.0)
         _log(account.name, query, before, polls[query], ended)
         exchanges = account.exchanges.get(query.endpoint, Exchanges()).plus(
             ended - started, failure.reason if failure else None

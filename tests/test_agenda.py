@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from exporter.agenda import Agenda
@@ -48,3 +49,36 @@ def test_all_may_be_left_out_together(agenda: Agenda) -> None:
     assert agenda.due(14) is None
     assert agenda.next() == 15
     assert agenda.due(15) == ("b", Query.STATISTICS)
+
+
+def failed(name: str, due: float) -> Account:
+    before = account(name, due, due)
+    polls = {
+        query: msgspec.structs.replace(poll, failures_in_a_row=1) for query, poll in before.polls.items()
+    }
+    return msgspec.structs.replace(before, polls=polls)
+
+
+def test_who_failed_takes_a_fiftieth_of_the_time_from_others_that_are_due(agenda: Agenda) -> None:
+    agenda.put(failed("a", 5))
+    assert agenda.due(40) == ("a", Query.STATISTICS)
+    agenda.tried_again(40, in_vain=30)
+    assert agenda.due(40 + 1469) == ("b", Query.STATISTICS)
+    assert agenda.due(40 + 1470) == ("a", Query.STATISTICS)
+    agenda.tried_again(41, in_vain=0)
+    assert agenda.due(42) == ("a", Query.STATISTICS), "it heals"
+
+
+def test_who_failed_is_asked_where_nobody_else_is_due(agenda: Agenda) -> None:
+    for name in ("b", "c"):
+        agenda.put(account(name, 1000, 1000))
+    agenda.put(failed("a", 50))
+    agenda.tried_again(40, in_vain=30)
+    assert agenda.due(49) is None
+    assert agenda.next() == 50
+    assert agenda.due(50) == ("a", Query.STATISTICS)
+
+
+def test_who_failed_is_asked_by_its_due_time_among_others(agenda: Agenda) -> None:
+    agenda.put(failed("a", 10.1))
+    assert agenda.due(40) == ("b", Query.STATISTICS)

@@ -364,24 +364,57 @@ def test_a_failing_account_costs_the_others_nothing(
     assert polls(failing="key-account-9") >= polls(failing="none") - 1
 
 
-def test_an_account_that_hangs_starves_nobody(clock: FakeClock) -> None:
-    names = [f"account-{number}" for number in range(10)]
-    bench = Bench(clock, several(names, poll_interval=400, limit_scope="account"))
+@pytest.mark.parametrize(("scope", "interval", "most"), [("all", 1100, 1260), ("account", 60, 130)])
+def test_many_accounts_that_hang_take_little_from_the_others(
+    clock: FakeClock, scope: LimitScope, interval: int, most: float
+) -> None:
+    """The interval is the least that there is time for; a hang of 30 s and a fiftieth of all time come on top."""
+    names = [f"account-{number}" for number in range(30)]
+    bench = Bench(clock, several(names, poll_interval=interval, limit_scope=scope))
+    hanging = {f"key-{name}" for name in names[:10]}
 
     def hang(_: Query, key: Secret) -> Failure | None:
-        if key.reveal() != "key-account-9":
+        if key.reveal() not in hanging:
             return None
         clock.advance(30)
         return Failure(Reason.TIMEOUT, "no reply in time")
 
     bench.client.answer = hang
-    bench.run(6 * 3600)
-    for name in names[:-1]:
-        asked = [
+    bench.run(12 * 3600)
+    settled = bench.begin + 3 * 3600
+    for name in names[10:]:
+        times = [
             when for when, key, query in bench.client.asked if key == f"key-{name}" and query is Query.CREDITS
         ]
-        assert max(gaps(asked)) < 400 + 3 * 30 + 15
-        assert len(asked) >= 6 * 3600 / 450
+        assert max(gaps([when for when in times if when > settled])) < most
+    assert {key for when, key, _ in bench.client.asked if when > settled} > hanging, "they are not forgotten"
+
+
+def test_what_heals_is_no_longer_held_back_where_there_is_no_time_left_over(clock: FakeClock) -> None:
+    names = [f"account-{number}" for number in range(40)]
+    bench = Bench(clock, several(names, poll_interval=1000))
+    ill = {f"key-{name}" for name in names[:10]}
+    bench.client.answer = lambda _, key: Failure(Reason.TIMEOUT, "no reply") if key.reveal() in ill else None
+    bench.run(6 * 3600)
+    ill.clear()
+    bench.run(600 + 40 * 12.5 + 250)
+    assert not [
+        account.name for account in bench.store.snapshot for poll in account.polls.values() if poll.reason
+    ]
+
+
+def test_another_key_is_no_longer_one_that_fails(clock: FakeClock, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("wrong")
+    bench = Bench(
+        clock,
+        single(KeySource(file)),
+        answer=lambda _, key: Failure(Reason.KEY_REJECTED, "code 10") if key.reveal() == "wrong" else None,
+    )
+    bench.run(100)
+    file.write_text("right")
+    bench.run(6)
+    assert {poll.failures_in_a_row for poll in bench.account().polls.values()} == {0}
 
 
 def test_a_rotated_key_has_a_pace_of_its_own(clock: FakeClock, tmp_path: Path) -> None:
