@@ -11,7 +11,7 @@ demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 	$(BIN)/python -m exporter --demo
 
 test: check .tools/servers  ## lint, types and all Python tests, those with real servers included (most only wait)
-	$(BIN)/pytest -n 4 --dist worksteal -m "not browser and not fire"
+	$(BIN)/pytest -n 8 --dist worksteal -m "not browser and not fire"
 
 test-all: test test-more  ## `make test`, and what needs a browser, Node or a container build
 

@@ -91,6 +91,7 @@ def order(simulator: Running, **orders: object) -> None:
     requests.post(url, json={"key": FIRST_KEY, **orders}, timeout=10).raise_for_status()
 
 
+@pytest.mark.long
 def test_who_answers_for_an_account_is_told_in_time(started: Started, tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     key_file.write_text(FIRST_KEY)

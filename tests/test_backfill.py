@@ -601,6 +601,7 @@ def test_log_lines_go_above_the_bar() -> None:
 # --- with real processes
 
 
+@pytest.mark.long
 @pytest.mark.journey
 def test_interrupted_and_resumed_it_asks_for_each_month_once(started: Started, tmp_path: Path) -> None:
     simulator = started.simulator("--api-key", KEY)

@@ -71,6 +71,7 @@ def test_the_documented_sample_is_shown_as_it_is(started: Started, state: Path) 
     assert 'sms_sent_monthly{month="2021-10"} 1210.0\n' in exporter.get().text
 
 
+@pytest.mark.long
 def test_where_the_limit_holds_per_key_a_hundred_accounts_take_seconds(started: Started, state: Path) -> None:
     simulator = started.simulator("--limit-per-key")
     accounts = [{"name": f"account-{number}", "api_key": f"key-{number}"} for number in range(100)]

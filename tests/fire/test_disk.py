@@ -124,6 +124,7 @@ def said(exporter: Running, what: str) -> int:
     return sum(what in line for line in exporter.lines)
 
 
+@pytest.mark.long
 def test_whatever_happens_to_the_directory(started: Started, tmp_path: Path) -> None:
     """All attacks at the same time, because nearly all of the time is the pace's."""
     at_once = threading.Semaphore(2)

@@ -166,6 +166,7 @@ def start(started: Started, tmp_path: Path, keys: dict[str, str], url: str) -> R
     return exporter
 
 
+@pytest.mark.long
 def test_the_figures_stay_whatever_is_sent_in_place_of_new_ones(
     started: Started, tmp_path: Path, provider: Provider
 ) -> None:

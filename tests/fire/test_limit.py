@@ -39,6 +39,7 @@ def test_for_ten_minutes(scenario: Scenario, started: Started, state: Path) -> N
     attack(scenario, started, state, 600).keep(LONG.index(scenario))
 
 
+@pytest.mark.long
 @pytest.mark.journey
 @pytest.mark.parametrize("scenario", SHORT, ids=lambda scenario: scenario.name)
 def test_for_a_minute_and_a_half(scenario: Scenario, started: Started, state: Path) -> None:
