@@ -50,13 +50,14 @@ class KeptFigures(Generic[_T]):
         self._directory = directory
         self._prefix = prefix
         self._kind = kind
+        if directory:
+            _remove_leftovers(directory.path, prefix)
 
     def load(self, account: str | None, key: Secret) -> _T | None:
         """Return the figures an earlier process kept; None where none surely are this account's."""
         if not self._directory:
             return None
         path = self._directory.path / self._file_name(account)
-        _remove_leftovers(path)
         try:
             document = _parse(_read(path))
             figures = msgspec.json.decode(document.figures, type=self._kind)
@@ -135,10 +136,10 @@ def _read(path: Path) -> bytes:
         return file.read(_MAX_BYTES)
 
 
-def _remove_leftovers(path: Path) -> None:
+def _remove_leftovers(directory: Path, prefix: str) -> None:
     """Remove what processes left behind that were killed while they wrote."""
     with contextlib.suppress(OSError):
-        for leftover in path.parent.glob(f"{path.name}.*.tmp"):
+        for leftover in directory.glob(f"{prefix}*.json.*.tmp"):
             if abs(time.time() - leftover.stat().st_mtime) > _LEFTOVER_AFTER:  # the clock may have been ahead
                 leftover.unlink()
 
