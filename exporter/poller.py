@@ -13,13 +13,7 @@ from exporter.durations import format_duration
 from exporter.figures import Account, Exchanges, Failure, Figures, Poll, Query, Reason
 from exporter.pace import Permission, Wait
 from exporter.paces import Paces
-from exporter.schedule import (
-    NEEDS_ANOTHER_KEY,
-    after_failure,
-    after_success,
-    due_by,
-    not_before,
-)
+from exporter.schedule import NEEDS_ANOTHER_KEY, after_failure, after_success, due_by, not_before
 from exporter.secret import Secret
 from exporter.settings import AccountSettings, Settings
 from exporter.store import Store

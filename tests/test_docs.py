@@ -40,6 +40,12 @@ def test_every_make_target_exists() -> None:
         assert set(re.findall(r"\bmake ([a-z-]+)", shown)) <= targets, page.name
 
 
+@each_page
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    for path in re.findall(r"\btests/[\w/.*-]+", page.read_text()):
+        assert any(ROOT.glob(path.rstrip("/."))), path
+
+
 def accepted(shown: dict[str, Any], tmp_path: Path) -> bool:
     """Hold what a page shows against what reads it."""
     if set(shown) <= set(KEYS[""]):
