@@ -109,8 +109,7 @@ def _spellings(value: str) -> re.Pattern[str]:
 def _spelling(character: str) -> list[str]:
     percent = "".join(f"%{byte:02x}" for byte in character.encode())
     code = ord(character)
-    utf16 = character.encode("utf-16-be").hex()
-    json_escape = "".join(f"\\\\u{utf16[i : i + 4]}" for i in range(0, len(utf16), 4))
+    json_escape = "".join(rf"\\u{unit:04x}" for unit in _utf16(code))
     return [
         *([rf"\\{re.escape(character)}"] if character in _ESCAPED else []),
         f"(?i:{quote(percent, safe='')})",
@@ -123,6 +122,11 @@ def _spelling(character: str) -> list[str]:
         *([f"&{name};"] if (name := _HTML.get(character)) else []),
         re.escape(character),  # the shortest last: it may be the beginning of the others
     ]
+
+
+def _utf16(code: int) -> list[int]:
+    # By hand: the codec is a module that nothing else needs.
+    return [code] if code < 0x10000 else [0xD7C0 + (code >> 10), 0xDC00 + (code & 0x3FF)]
 
 
 _ESCAPED = "\\\"'/"
