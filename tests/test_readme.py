@@ -9,6 +9,7 @@ from exporter.config import KEY_FILE_VARIABLE, KEY_VARIABLE, KEYS
 from exporter.figures import Account, Credits, Figures, MonthFigures, Poll, Query, Reason
 from exporter.metrics import Status, collect
 from tests import documents
+from tests.fire.hostile import BAD, UNUSUAL
 from tests.running import ROOT
 
 table = partial(documents.table, ROOT / "README.md")
@@ -67,3 +68,9 @@ def test_every_variable() -> None:
     sources = "".join(path.read_text() for path in Path("exporter").glob("*.py"))
     read = set(re.findall(r'environ(?:ment)?\.get\("([A-Z_]+)"\)', sources)) - {"XDG_STATE_HOME"}
     assert read <= documented
+
+
+def test_as_many_hostile_replies_as_are_played() -> None:
+    said = re.search(r"(\d+) hostile replies.+?(\d+) unusual ones", (ROOT / "README.md").read_text())
+    assert said
+    assert [int(number) for number in said.groups()] == [len(BAD), len(UNUSUAL)]
