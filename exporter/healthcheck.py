@@ -81,7 +81,7 @@ def _ask_with_tls(connection: socket.socket, deadline: float) -> bytes:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     connection.settimeout(_left(deadline))
-    with suppress(ssl.SSLEOFError), context.wrap_socket(connection) as encrypted:
+    with suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError), context.wrap_socket(connection) as encrypted:
         encrypted.sendall(_REQUEST)
         return _receive(encrypted, deadline)
     return b""
