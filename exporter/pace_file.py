@@ -155,11 +155,18 @@ def sweep_key_files(
 
     What cannot be removed says nothing either. Raises Busy.
     """
-    for path in directory.path.glob(f"{KEY_FILE_PREFIX}*"):
-        with PaceFile(directory, boot, path.name).locked() as file:
+    for name in _key_files(directory):
+        with PaceFile(directory, boot, name).locked() as file:
             instant = file.read() if file else None
             if file and ((instant is not None and keep(instant)) or file.remove()):
                 yield instant
+
+
+def _key_files(directory: StateDirectory) -> list[str]:
+    # Not with a glob, which raises where the directory goes away meanwhile.
+    with contextlib.suppress(OSError):
+        return [name for name in os.listdir(directory.path) if name.startswith(KEY_FILE_PREFIX)]
+    return []
 
 
 def _check_still_at(path: Path, descriptor: int) -> None:
