@@ -24,12 +24,13 @@ def eventually(what: Callable[[], _T], within: float = 15.0) -> _T:
     """Return the first true value of `what`; fail after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
+        refused = ""
         try:
             if value := what():
                 return value
-        except requests.ConnectionError:
-            pass
-        assert time.monotonic() < deadline, f"not within {within} s"
+        except requests.ConnectionError as error:
+            refused = f": {error}"
+        assert time.monotonic() < deadline, f"not within {within} s{refused}"
         time.sleep(0.05)
 
 

@@ -39,6 +39,11 @@ class Battle:
         self._at_once = at_once
         self._directory = directory / name.replace(" ", "-")
         self._directory.mkdir()
+        self.said: list[str] = []
+        """What the exporter wrote in its last life."""
+        self.arrivals: list[float] = []
+        self.seen: list[tuple[float, int]] = []
+        """What the exporter showed, and from when on."""
 
     def fight(self) -> None:
         self._mount = Mount(self._started, self._directory / "mount")
@@ -46,9 +51,12 @@ class Battle:
             self._simulator = simulator
             self._config = configured(self._directory / "config.yaml", server.base_url)
             known_past(self._mount.path / "state")
-            self._attacked_while_running()
-            self._started_under_attack_and_healed()
-            self._after_it()
+            try:
+                self._attacked_while_running()
+                self._started_under_attack_and_healed()
+                self._after_it()
+            finally:
+                self.arrivals = simulator.arrivals
         assert most_in_60s(simulator.arrivals) <= 5
         gaps = [after - before for before, after in pairwise(simulator.arrivals)]
         assert min(gaps) >= PACE, gaps
@@ -93,6 +101,7 @@ class Battle:
                 f"--state.dir={self._mount.directory / 'state'}",
                 under=self._mount.under,
             )
+            self.said = exporter.lines
             first = shown(exporter)
         allowed = {*may_show, *((0,) if may_show_none else ())}
         assert first in allowed or (first == len(self._simulator.arrivals) > asked), (first, allowed)
@@ -101,7 +110,13 @@ class Battle:
     def _shows(self, exporter: Running, number: int) -> None:
         """Wait for the figures of the next reply."""
         eventually(lambda: len(self._simulator.arrivals) == number, LONGEST_ROUND)
-        eventually(lambda: shown(exporter) == number)
+        eventually(lambda: self._see(exporter) == number)
+
+    def _see(self, exporter: Running) -> int:
+        number = shown(exporter)
+        if not self.seen or self.seen[-1][1] != number:
+            self.seen.append((time.monotonic(), number))
+        return number
 
     @staticmethod
     def _kill(exporter: Running) -> None:
@@ -129,11 +144,15 @@ def test_whatever_happens_to_the_directory(started: Started, tmp_path: Path) -> 
     """All attacks at the same time, because nearly all of the time is the pace's."""
     at_once = threading.Semaphore(2)
     with ThreadPoolExecutor(len(ATTACKS)) as pool:
-        battles = {name: pool.submit(Battle(name, started, tmp_path, at_once).fight) for name in ATTACKS}
+        battles = [Battle(name, started, tmp_path, at_once) for name in ATTACKS]
+        outcomes = [pool.submit(battle.fight) for battle in battles]
     lost = []
-    for name, battle in battles.items():
-        if error := battle.exception():
-            error.add_note(f"The attack was: {name}")
+    for name, battle, outcome in zip(ATTACKS, battles, outcomes, strict=True):
+        if error := outcome.exception():
+            error.add_note(
+                f"The attack was: {name}. Requests arrived at {battle.arrivals}, the exporter showed {battle.seen}"
+            )
+            error.add_note("\n".join(["and said:", *battle.said]))
             lost.append(error)
     if lost:
         raise BaseExceptionGroup("the exporter did not withstand", lost)
