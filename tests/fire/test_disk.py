@@ -82,7 +82,7 @@ class Battle:
         eventually(lambda: writable(exporter) == 1)
         kept = Store(StateDirectory(self._mount.path / "state"))
         kept.base_url = json.loads(self._config.read_text())["base_url"]
-        eventually(lambda: kept.load(None, Secret(KEY)).months["2026-10"].sent == 4)
+        eventually(lambda: number_of(kept.load(None, Secret(KEY))) == 4)
         self._kill(exporter)
         assert said(exporter, UNWRITABLE) == said(exporter, WRITABLE_AGAIN) == self._attack.is_trouble
 
