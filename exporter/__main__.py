@@ -8,7 +8,7 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command; told to end while its modules are still loading, end at once."""
+    """Run the command; told to end before it polls, end at once: no signal finds the process without a handler."""
     if_told_early = 1 if sys.argv[1:2] == ["backfill"] else 0
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(if_told_early))

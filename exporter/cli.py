@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import re
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -75,8 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     is_backfill = words[:1] == ["backfill"]
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(1 if is_backfill else 0))
     clock = SystemClock()
     flags = backfill_command.parse(words[1:], clock.time()) if is_backfill else _parse_run(words)
     log.configure(flags.log_level, flags.log_format)

@@ -1,5 +1,6 @@
 """The command line: what it takes, what it refuses, and how it ends. It shows no value that may be the key."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -131,6 +132,14 @@ def test_accounts_are_counted_in_a_check(run: Run) -> None:
 
 def test_a_demo_needs_no_key(run: Run) -> None:
     assert run("--demo", "--config.check")[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_until_it_polls_a_signal_is_left_to_whoever_started_it(run: Run, number: int) -> None:
+    """Ending by an exception restores the default action at the very end, where a second signal kills."""
+    handler = signal.getsignal(number)
+    assert run("--demo", "--config.check")[0] == 0
+    assert signal.getsignal(number) == handler
 
 
 @pytest.mark.parametrize("words", [(), ("--config.check",), ("run", "--web.listen-address=127.0.0.1:0")])
