@@ -8,9 +8,10 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command; told to end before it polls, end at once: no signal finds the process without a handler."""
+    """Run the command; told to end before it polls, end at once."""
     if_told_early = 1 if sys.argv[1:2] == ["backfill"] else 0
     for number in (signal.SIGINT, signal.SIGTERM):
+        # Not by an exception: Python's own ending restores the default action, by which a second signal kills.
         signal.signal(number, lambda *_: os._exit(if_told_early))
     if if_told_early == 0:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a configuration to read again

@@ -163,7 +163,7 @@ def sweep_key_files(
 
 
 def _key_files(directory: StateDirectory) -> list[str]:
-    # Not with a glob, which raises where the directory goes away meanwhile.
+    # The directory may be missing, or go away meanwhile.
     with contextlib.suppress(OSError):
         return [name for name in os.listdir(directory.path) if name.startswith(KEY_FILE_PREFIX)]
     return []

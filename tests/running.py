@@ -25,7 +25,6 @@ _T = TypeVar("_T")
 def eventually(what: Callable[[], _T], within: float = 15.0) -> _T:
     """Return the first true value of `what`; fail after `within` seconds. What takes long is looked at less often."""
     began = time.monotonic()
-    deadline = began + within
     while True:
         refused = ""
         try:
@@ -33,8 +32,9 @@ def eventually(what: Callable[[], _T], within: float = 15.0) -> _T:
                 return value
         except requests.ConnectionError as error:
             refused = f": {error}"
-        assert time.monotonic() < deadline, f"not within {within} s{refused}"
-        time.sleep(min(max(0.05, (time.monotonic() - began) / 20), 0.5))
+        elapsed = time.monotonic() - began
+        assert elapsed < within, f"not within {within} s{refused}"
+        time.sleep(min(max(0.05, elapsed / 20), 0.5))
 
 
 def free_port() -> int:

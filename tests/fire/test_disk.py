@@ -39,26 +39,22 @@ class Battle:
         self._at_once = at_once
         self._directory = directory / name.replace(" ", "-")
         self._directory.mkdir()
+        self.simulator = Numbered()
         self.said: list[str] = []
         """What the exporter wrote in its last life."""
-        self.arrivals: list[float] = []
         self.seen: list[tuple[float, int]] = []
         """What the exporter showed, and from when on."""
 
     def fight(self) -> None:
         self._mount = Mount(self._started, self._directory / "mount")
-        with serve(simulator := Numbered()) as server:
-            self._simulator = simulator
+        with serve(self.simulator) as server:
             self._config = configured(self._directory / "config.yaml", server.base_url)
             known_past(self._mount.path / "state")
-            try:
-                self._attacked_while_running()
-                self._started_under_attack_and_healed()
-                self._after_it()
-            finally:
-                self.arrivals = simulator.arrivals
-        assert most_in_60s(simulator.arrivals) <= 5
-        gaps = [after - before for before, after in pairwise(simulator.arrivals)]
+            self._attacked_while_running()
+            self._started_under_attack_and_healed()
+            self._after_it()
+        assert most_in_60s(self.simulator.arrivals) <= 5
+        gaps = [after - before for before, after in pairwise(self.simulator.arrivals)]
         assert min(gaps) >= PACE, gaps
 
     def _attacked_while_running(self) -> None:
@@ -94,7 +90,7 @@ class Battle:
 
     def _life(self, *may_show: int, may_show_none: bool = True) -> Running:
         """Start the exporter. Before it has asked anything it shows what was kept, or nothing."""
-        asked = len(self._simulator.arrivals)
+        asked = len(self.simulator.arrivals)
         with self._at_once:
             exporter = self._started.exporter(
                 f"--config.file={self._config}",
@@ -104,12 +100,12 @@ class Battle:
             self.said = exporter.lines
             first = shown(exporter)
         allowed = {*may_show, *((0,) if may_show_none else ())}
-        assert first in allowed or (first == len(self._simulator.arrivals) > asked), (first, allowed)
+        assert first in allowed or (first == len(self.simulator.arrivals) > asked), (first, allowed)
         return exporter
 
     def _shows(self, exporter: Running, number: int) -> None:
         """Wait for the figures of the next reply."""
-        eventually(lambda: len(self._simulator.arrivals) == number, LONGEST_ROUND)
+        eventually(lambda: len(self.simulator.arrivals) == number, LONGEST_ROUND)
         eventually(lambda: self._see(exporter) == number)
 
     def _see(self, exporter: Running) -> int:
@@ -150,7 +146,8 @@ def test_whatever_happens_to_the_directory(started: Started, tmp_path: Path) -> 
     for name, battle, outcome in zip(ATTACKS, battles, outcomes, strict=True):
         if error := outcome.exception():
             error.add_note(
-                f"The attack was: {name}. Requests arrived at {battle.arrivals}, the exporter showed {battle.seen}"
+                f"The attack was: {name}. Requests arrived at {battle.simulator.arrivals}, "
+                f"the exporter showed {battle.seen}"
             )
             error.add_note("\n".join(["and said:", *battle.said]))
             lost.append(error)
