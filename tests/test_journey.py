@@ -118,6 +118,7 @@ def test_figures_outlive_a_kill_and_are_served_before_the_first_poll(started: St
     exporter = exporter_of(started, simulator, state)
     eventually(lambda: exporter.series("sms_"))
     figures = exporter.series("sms_")
+    eventually((state / "figures.json").exists)  # they are shown first, then kept
     exporter.end(signal.SIGKILL)
     simulator.end()
     restarted = exporter_of(started, simulator, state)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from exporter.figures import Figures
 from exporter.pace import boot_id
 from exporter.pace_file import PaceFile
 from exporter.secret import Secret
@@ -48,7 +47,8 @@ class Battle:
     def fight(self) -> None:
         self._mount = Mount(self._started, self._directory / "mount")
         with serve(self.simulator) as server:
-            self._config = configured(self._directory / "config.yaml", server.base_url)
+            self._base_url = server.base_url
+            self._config = configured(self._directory / "config.yaml", self._base_url)
             known_past(self._mount.path / "state")
             self._attacked_while_running()
             self._started_under_attack_and_healed()
@@ -60,6 +60,7 @@ class Battle:
     def _attacked_while_running(self) -> None:
         exporter = self._life(0)
         self._shows(exporter, 1)
+        self._keeps(1)
         assert writable(exporter) == 1
         self._attack.make(self._mount)
         self._shows(exporter, 2)
@@ -76,9 +77,7 @@ class Battle:
         self._attack.heal(self._mount)
         self._shows(exporter, 4)
         eventually(lambda: writable(exporter) == 1)
-        kept = Store(StateDirectory(self._mount.path / "state"))
-        kept.base_url = json.loads(self._config.read_text())["base_url"]
-        eventually(lambda: number_of(kept.load(None, Secret(KEY))) == 4)
+        self._keeps(4)
         self._kill(exporter)
         assert said(exporter, UNWRITABLE) == said(exporter, WRITABLE_AGAIN) == self._attack.is_trouble
 
@@ -107,6 +106,10 @@ class Battle:
         """Wait for the figures of the next reply."""
         eventually(lambda: len(self.simulator.arrivals) == number, LONGEST_ROUND)
         eventually(lambda: self._see(exporter) == number)
+
+    def _keeps(self, number: int) -> None:
+        """Wait for figures to be on the disk, where they come after they are shown."""
+        eventually(lambda: kept_in(self._mount.path / "state", self._base_url) == number)
 
     def _see(self, exporter: Running) -> int:
         number = shown(exporter)
@@ -191,8 +194,6 @@ def test_the_exporter_itself_killed_while_it_writes(started: Started, tmp_path: 
     file = PaceFile(StateDirectory(state), boot_id())
     with serve(simulator := Numbered()) as server:
         config = configured(tmp_path / "config.yaml", server.base_url)
-        store = Store(StateDirectory(state))
-        store.base_url = server.base_url
         kept = 0
         for life in range(1, lives + 1):
             known_past(state)
@@ -209,7 +210,7 @@ def test_the_exporter_itself_killed_while_it_writes(started: Started, tmp_path: 
                 0.3 * (life / lives) ** 4
             )  # most within 20 ms, when it writes; some later, if it is slow
             exporter.end(signal.SIGKILL)
-            before, kept = kept, number_of(store.load(None, Secret(KEY)))
+            before, kept = kept, kept_in(state, server.base_url)
             assert kept in {before, life}
             with file.locked() as left_behind:
                 permitted = left_behind and left_behind.read()
@@ -220,5 +221,9 @@ def test_the_exporter_itself_killed_while_it_writes(started: Started, tmp_path: 
         assert kept > 0
 
 
-def number_of(figures: Figures) -> int:
-    return figures.months["2026-10"].sent if figures.months else 0
+def kept_in(state: Path, base_url: str) -> int:
+    """Return the number of the reply whose figures are kept; 0 where none are."""
+    store = Store(StateDirectory(state))
+    store.base_url = base_url
+    months = store.load(None, Secret(KEY)).months
+    return months["2026-10"].sent if months else 0
