@@ -26,19 +26,19 @@ check-dashboard: .venv/dev .tools/servers  ## the dashboard in the packages that
 	$(BIN)/pytest grafana/checks
 
 check-kubernetes: .venv/dev .tools/bin/kustomize  ## build the manifests, and check them against the published schemas; needs Node
-	tests/bin/get-node-packages tests/kubernetes
-	$(BIN)/pytest tests/kubernetes/check_manifests.py
+	tests/bin/get-node-packages tests/deploy/kubernetes
+	$(BIN)/pytest tests/deploy/kubernetes/check_manifests.py
 
 check-container: .venv/dev .tools/container/base.tar .tools/stack/complete  ## build the image, run it and compose.yaml, without a registry; as root or with sudo
-	$(BIN)/pytest -rP tests/container/check_*.py
+	$(BIN)/pytest -rP tests/deploy/container/check_*.py
 
 check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the unit and run it; as root or with sudo
-	tests/systemd/check-unit
-	$(BIN)/pytest tests/systemd/check_service.py
+	tests/deploy/systemd/check-unit
+	$(BIN)/pytest tests/deploy/systemd/check_service.py
 
 fire: .venv/dev  ## attack the limit for ten minutes in each of many ways, all at once, and print the table
 	rm -rf .fire
-	$(BIN)/pytest -n 20 --dist worksteal -m fire tests/fire/test_limit.py; status=$$?; $(BIN)/python -m tests.fire.arrivals; exit $$status
+	$(BIN)/pytest -n 20 --dist worksteal -m fire tests/stress/test_limit.py; status=$$?; $(BIN)/python -m tests.stress.arrivals; exit $$status
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey and not fire"
@@ -70,10 +70,10 @@ dist: .venv/dev  ## build sdist and wheel of a commit that is ready for release,
 	tests/bin/check-release
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
-	DIST=dist $(BIN)/pytest tests/test_packaging.py
+	DIST=dist $(BIN)/pytest tests/deploy/test_packaging.py
 
 clean:
-	rm -rf .venv .tools .browser .fire grafana/checks/node_modules tests/kubernetes/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .browser .fire grafana/checks/node_modules tests/deploy/kubernetes/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	tests/bin/make-venv $(PYTHON)
@@ -95,14 +95,14 @@ clean:
 .tools/bin/kustomize: tests/bin/get-kustomize tests/bin/get-from-sid
 	tests/bin/get-kustomize
 
-.tools/container/base.tar: tests/container/get-base
-	tests/container/get-base
+.tools/container/base.tar: tests/deploy/container/get-base
+	tests/deploy/container/get-base
 
-.tools/stack/complete: tests/container/get-stack tests/bin/get-from-sid
-	tests/container/get-stack
+.tools/stack/complete: tests/deploy/container/get-stack tests/bin/get-from-sid
+	tests/deploy/container/get-stack
 
-.tools/container/systemd.tar: tests/systemd/get-base .tools/container/base.tar
-	tests/systemd/get-base
+.tools/container/systemd.tar: tests/deploy/systemd/get-base .tools/container/base.tar
+	tests/deploy/systemd/get-base
 
 .tools/peers/ready: benchmarks/bin/get-peers
 	benchmarks/bin/get-peers

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import days, machine, memory, scrapes, starts
 from benchmarks.contestants import Field
 from benchmarks.report import Measured, Weight, write
-from tests.running import Started
+from tests.support.running import Started
 
 ROUNDS, SECONDS = 5, 2
 

@@ -10,11 +10,12 @@ import threading
 import time
 from pathlib import Path
 
-from exporter import config, log
-from exporter.paces import Paces
-from exporter.server import listen
+from exporter import log
+from exporter.config import loader as config
+from exporter.ratelimit.per_key import Paces
 from exporter.service import Service
-from exporter.state import StateDirectory
+from exporter.state.directory import StateDirectory
+from exporter.web.server import listen
 
 
 class SkippingClock:

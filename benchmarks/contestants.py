@@ -15,7 +15,7 @@ import requests
 from benchmarks import machine
 from benchmarks.load import Scraper
 from benchmarks.planted import Planted, plant
-from tests.running import Running, Started, eventually, free_port
+from tests.support.running import Running, Started, eventually, free_port
 
 SIZES = (1, 100)
 EXPORTER = "smspartner-exporter"

@@ -9,7 +9,7 @@ from benchmarks.load import Scraper
 from benchmarks.machine import resident_mb
 from benchmarks.planted import plant
 from benchmarks.table import number, table
-from tests.running import Started
+from tests.support.running import Started
 
 _SCRAPES = 7
 _NOWHERE = "http://127.0.0.1:9/v1"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.running import ROOT
+from tests.support.running import ROOT
 
 PEERS = ROOT / ".tools" / "peers"
 _CORES = sorted(os.sched_getaffinity(0))

@@ -9,7 +9,7 @@ from benchmarks.contestants import Field, requests_to
 from benchmarks.days import polls
 from benchmarks.load import Scraper
 from benchmarks.table import number, table
-from tests.running import ROOT, eventually
+from tests.support.running import ROOT, eventually
 
 POLLS = 1000
 SCRAPES = 10_000

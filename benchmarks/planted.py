@@ -6,15 +6,15 @@ from pathlib import Path
 
 import msgspec
 
-from exporter.api import Client
+from exporter.api.client import Client
+from exporter.api.transport import Transport
 from exporter.clock import SystemClock
-from exporter.figures import Account, Figures, Poll, Query
+from exporter.model import Account, Figures, Poll, Query
 from exporter.secret import Secret
-from exporter.simulated_api import Options
-from exporter.simulator import Simulator, serve
-from exporter.state import StateDirectory
-from exporter.store import Store
-from exporter.transport import Transport
+from exporter.simulator.api import Options
+from exporter.simulator.simulator import Simulator, serve
+from exporter.state.directory import StateDirectory
+from exporter.state.store import Store
 
 _BUDGET = 500
 

@@ -13,11 +13,12 @@ from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, start_http_s
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from exporter import config, metrics
 from exporter.clock import SystemClock
-from exporter.paces import Paces
+from exporter.config import loader as config
+from exporter.metrics import families as metrics
+from exporter.ratelimit.per_key import Paces
 from exporter.service import Service
-from exporter.state import StateDirectory
+from exporter.state.directory import StateDirectory
 
 
 class Everything(Collector):

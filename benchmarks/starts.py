@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 from benchmarks import machine
 from benchmarks.contestants import EXPORTER, PYTHON_PEER, Field, Start
-from tests.running import ROOT
+from tests.support.running import ROOT
 
 STARTS = 20
 _COLD_STARTS = 5

@@ -9,19 +9,19 @@ from itertools import chain, pairwise
 from pathlib import Path
 from urllib.parse import urlencode
 
-from exporter.api import Client
-from exporter.config import shortest_interval
-from exporter.figures import Failure, Figures, Query, Reason
-from exporter.paces import Paces
-from exporter.poller import Poller
-from exporter.replies import RawReply
+from exporter.api.client import Client
+from exporter.api.replies import RawReply
+from exporter.config.loader import shortest_interval
+from exporter.config.settings import AccountSettings, KeySource, LimitScope, Settings
+from exporter.model import Failure, Figures, Query, Reason
+from exporter.polling.poller import Poller
+from exporter.ratelimit.per_key import Paces
 from exporter.secret import Secret
-from exporter.settings import AccountSettings, KeySource, LimitScope, Settings
-from exporter.simulated_api import Options
-from exporter.simulator import Simulator, most_in_60s
-from exporter.state import StateDirectory
-from exporter.store import Store
-from tests.fakes import FakeClock
+from exporter.simulator.api import Options
+from exporter.simulator.simulator import Simulator, most_in_60s
+from exporter.state.directory import StateDirectory
+from exporter.state.store import Store
+from tests.support.fakes import FakeClock
 
 _LATENCY_MEDIAN, _LATENCY_SIGMA = 0.25, 0.6
 """Seconds of an exchange: 0.3 on average, more than 1 once in a hundred."""

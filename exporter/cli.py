@@ -10,17 +10,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from exporter import __version__, backfill_command, config, log
-from exporter.backfill import BackfillError
+from exporter import __version__, log
+from exporter.arguments import PROGRAM, Parser, add_common_flags, state_dir
+from exporter.backfill import command as backfill_command
+from exporter.backfill.fetcher import BackfillError
 from exporter.clock import SystemClock
-from exporter.door import Door
+from exporter.config import loader as config
+from exporter.config.settings import Settings
 from exporter.durations import format_duration
-from exporter.flags import PROGRAM, Parser, add_common_flags, state_dir
-from exporter.paces import Paces
-from exporter.server import ListenError, format_address, listen, parse_listen_address
+from exporter.ratelimit.per_key import Paces
 from exporter.service import Service
-from exporter.settings import Settings
-from exporter.state import StateDirectory
+from exporter.state.directory import StateDirectory
+from exporter.web.security import Door
+from exporter.web.server import ListenError, format_address, listen, parse_listen_address
 
 logger = logging.getLogger("exporter")
 
@@ -147,8 +149,8 @@ def _simulated_api(flags: argparse.Namespace) -> Iterator[str | None]:
     if not flags.demo:
         yield None
         return
-    from exporter.simulated_api import Options  # noqa: PLC0415 - costs memory, and only a demo needs it
-    from exporter.simulator import Simulator, serve  # noqa: PLC0415
+    from exporter.simulator.api import Options  # noqa: PLC0415 - costs memory, and only a demo needs it
+    from exporter.simulator.simulator import Simulator, serve  # noqa: PLC0415
 
     scope = config.load(flags.config_file, os.environ, demo_url="http://localhost").limit_scope
     with serve(Simulator(options=Options(limit_per_key=scope == "account"))) as server:

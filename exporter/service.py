@@ -10,23 +10,24 @@ from functools import partial
 
 from prometheus_client import PROCESS_COLLECTOR
 
-from exporter import metrics, status_page
-from exporter.api import Client
-from exporter.auth import Guard
+from exporter.api.client import Client
+from exporter.api.transport import Transport
 from exporter.clock import Clock
-from exporter.config import ConfigError
-from exporter.door import Door
+from exporter.config.loader import ConfigError
+from exporter.config.settings import Settings
 from exporter.durations import format_duration
-from exporter.exposition import Exposition, Part
-from exporter.paces import Paces
-from exporter.poller import Poller
-from exporter.repeats import Repeats
-from exporter.server import Server
-from exporter.settings import Settings
-from exporter.state import StateDirectory
-from exporter.store import Store
-from exporter.transport import Transport
-from exporter.web import Application, Pages
+from exporter.metrics import families as metrics
+from exporter.metrics.exposition import Exposition, Part
+from exporter.polling.poller import Poller
+from exporter.ratelimit.per_key import Paces
+from exporter.state.directory import StateDirectory
+from exporter.state.store import Store
+from exporter.status_page import page as status_page
+from exporter.web.app import Application, Pages
+from exporter.web.auth import Guard
+from exporter.web.repeats import Repeats
+from exporter.web.security import Door
+from exporter.web.server import Server
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from exporter.pace import boot_id
-from exporter.pace_file import PaceFile
-from exporter.state import StateDirectory
-from tests.fakes import FakeClock
-from tests.peer import resources
-from tests.running import Started, eventually
+from exporter.ratelimit.limiter import boot_id
+from exporter.ratelimit.lock_file import PaceFile
+from exporter.state.directory import StateDirectory
+from tests.support.fakes import FakeClock
+from tests.support.peer import resources
+from tests.support.running import Started, eventually
 
 # How long an example takes says something of the machine's load, and nothing of the product.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
+from exporter.arguments import state_dir
 from exporter.cli import main, parser
-from exporter.config import KEY_FILE_VARIABLE, KEY_VARIABLE, ConfigError
-from exporter.flags import state_dir
-from exporter.server import listen
-from tests.running import ROOT, Started
+from exporter.config.loader import KEY_FILE_VARIABLE, KEY_VARIABLE, ConfigError
+from exporter.web.server import listen
+from tests.support.running import ROOT, Started
 
 KEY = "S3CR3T-K3Y"
 ENDING = "; see smspartner-exporter --help\n"

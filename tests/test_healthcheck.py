@@ -13,8 +13,8 @@ import pytest
 
 from exporter import cli
 from exporter.healthcheck import Target, problem, target
-from tests.doors import WebFiles, hashed
-from tests.running import Started
+from tests.support.running import Started
+from tests.support.web_security import WebFiles, hashed
 
 
 @contextmanager

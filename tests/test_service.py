@@ -9,17 +9,17 @@ import msgspec
 import pytest
 from prometheus_client import generate_latest
 
-from exporter import metrics
-from exporter.config import ConfigError
-from exporter.exposition import Exposition
-from exporter.figures import Credits, Query, Reason
-from exporter.paces import Paces
+from exporter.config.loader import ConfigError
+from exporter.config.settings import AccountSettings, KeySource, LimitScope, Settings
+from exporter.metrics import families as metrics
+from exporter.metrics.exposition import Exposition
+from exporter.model import Credits, Query, Reason
+from exporter.ratelimit.per_key import Paces
 from exporter.secret import Secret
 from exporter.service import Service
-from exporter.settings import AccountSettings, KeySource, LimitScope, Settings
-from exporter.store import Store
-from tests.fakes import FakeClock
-from tests.snapshots import CASES
+from exporter.state.store import Store
+from tests.support.fakes import FakeClock
+from tests.support.snapshots import CASES
 
 REASON = "config.yml: poll_interval: expected a duration"
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.dashboard import (
+from tests.dashboard.test_dashboard import units_of
+from tests.support.dashboard import (
     DASHBOARD,
     FILE,
     SHOWN,
@@ -21,8 +22,7 @@ from tests.dashboard import (
     paris,
     prometheus_of,
 )
-from tests.running import Running, Started
-from tests.test_dashboard import units_of
+from tests.support.running import Running, Started
 
 HERE = Path(__file__).parent
 DATA = ("data-10", "data-12", "data-13")

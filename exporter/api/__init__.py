@@ -1,0 +1,1 @@
+"""The provider's API: nothing else talks to it."""

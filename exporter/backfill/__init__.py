@@ -1,0 +1,1 @@
+"""Past months, fetched once."""

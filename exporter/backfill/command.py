@@ -1,0 +1,184 @@
+"""The command `backfill`: flags in, past months fetched, OpenMetrics text out."""
+
+import argparse
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from exporter import log
+from exporter.api.client import Client
+from exporter.api.transport import Transport
+from exporter.arguments import PROGRAM, Parser, add_common_flags
+from exporter.backfill.fetcher import Backfill, BackfillError, choose_months
+from exporter.backfill.openmetrics import MonthSamples
+from exporter.backfill.progress import Bar
+from exporter.clock import Clock
+from exporter.config.settings import Settings
+from exporter.durations import format_duration
+from exporter.ratelimit.per_key import Paces
+from exporter.state.directory import StateDirectory
+from exporter.state.files import replace_file
+
+logger = logging.getLogger(__name__)
+
+_LOOK_FOR_SIGNAL_EVERY = 0.2
+_ENDS_WITHIN = 1.0
+
+
+def parse(words: Sequence[str], now: float) -> argparse.Namespace:
+    """Return the flags that follow `backfill`, or exit with status 2. `now` is Unix time."""
+    parser = _parser()
+    flags = parser.parse(words)
+    try:
+        flags.months = choose_months(flags.first, flags.last, now)
+    except ValueError as error:
+        parser.error(str(error))
+    return flags
+
+
+def run(
+    flags: argparse.Namespace,
+    settings: Settings,
+    paces: Paces,
+    directory: StateDirectory | None,
+    clock: Clock,
+) -> int:
+    """Fetch the months and write them. Return the exit status. Raises BackfillError."""
+    bar = Bar(sys.stderr) if sys.stderr.isatty() else None
+    if bar:
+        log.configure(flags.log_level, flags.log_format, bar)
+    client = Client(Transport(settings.base_url, clock), clock, settings.statistics)
+    backfill = Backfill(settings, flags.months, client, paces, directory, clock, bar)
+    requests = len(backfill.missing)
+    logger.info(
+        "backfill begins",
+        extra={
+            "from": flags.months[0],
+            "to": flags.months[-1],
+            "months": backfill.total,
+            "kept": backfill.total - requests,
+            "requests": requests,
+            "takes": format_duration(backfill.seconds_left),
+        },
+    )
+    try:
+        _run_until_signal(backfill)
+        text = MonthSamples({"job": flags.job, "instance": flags.instance}, backfill.figures()).render()
+        _write(flags.output, text)
+    except BackfillError as error:
+        raise BackfillError(f"{error}; {_what_is_kept(backfill, directory)}") from None
+    finally:
+        if bar:
+            bar.clear()
+    logger.info("backfill complete", extra={"output": flags.output or "standard output"})
+    return 0
+
+
+def _run_until_signal(backfill: Backfill) -> None:
+    """Run in a thread of its own, which a signal to the main thread ends. Raises BackfillError."""
+    outcome: Future[None] = Future()
+    signals: list[int] = []
+
+    def work() -> None:
+        try:
+            backfill.run()
+            outcome.set_result(None)
+        except Exception as error:
+            outcome.set_exception(error)
+
+    before = {
+        number: signal.signal(number, lambda received, _: signals.append(received))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    thread = threading.Thread(target=work, name="backfill", daemon=True)
+    thread.start()
+    while thread.is_alive() and not signals:
+        thread.join(_LOOK_FOR_SIGNAL_EVERY)
+    if signals:
+        backfill.stop()
+        thread.join(_ENDS_WITHIN)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if not outcome.done():
+        raise BackfillError("stopped")
+    outcome.result()
+
+
+def _what_is_kept(backfill: Backfill, directory: StateDirectory | None) -> str:
+    fetched = f"{backfill.total - len(backfill.missing)} of {backfill.total} months are fetched"
+    if directory and directory.writable:
+        return f"{fetched} and kept for this key: run the same command again to go on"
+    return f"{fetched}, but not kept"
+
+
+def _write(path: Path | None, text: bytes) -> None:
+    try:
+        if path:
+            replace_file(path.resolve(), text, mode=0o666)
+        else:
+            with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+                output.write(text)
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
+        raise BackfillError(f"{path or 'standard output'}: {reason}") from None
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=f"{PROGRAM} backfill",
+        description="Fetches past months and writes them as OpenMetrics text, for promtool to make blocks of.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--from", dest="first", type=_month, required=True, metavar="YYYY-MM", help="first month"
+    )
+    parser.add_argument(
+        "--to",
+        dest="last",
+        type=_month,
+        metavar="YYYY-MM",
+        help="last month (default: the previous one; it is complete 3 h after its end)",
+    )
+    parser.add_argument(
+        "--output",
+        type=_output,
+        metavar="FILE",
+        help="replaced when all is fetched, and not before (default: standard output)",
+    )
+    for label, default in (("job", "smspartner"), ("instance", "localhost:10035")):
+        parser.add_argument(
+            f"--{label}",
+            type=_label_value,
+            default=default,
+            metavar="TEXT",
+            help=f"label {label} that Prometheus gives the live series (default: %(default)s)",
+        )
+    add_common_flags(parser)
+    return parser
+
+
+def _month(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
+        raise argparse.ArgumentTypeError("expected a month such as 2024-01")
+    return text
+
+
+def _output(text: str) -> Path:
+    path = Path(text)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise argparse.ArgumentTypeError("is not a regular file; leave it out for standard output")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError("its directory is missing or cannot be written")
+    return path
+
+
+def _label_value(text: str) -> str:
+    if not text or not text.isprintable():
+        raise argparse.ArgumentTypeError("expected printable text")
+    return text

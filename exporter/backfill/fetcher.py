@@ -1,0 +1,236 @@
+"""Past months of every account: asked for one by one at the exporter's pace, and kept as they come."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+import msgspec
+
+from exporter.backfill.progress import Bar
+from exporter.clock import Clock
+from exporter.config.settings import AccountSettings, Settings
+from exporter.durations import format_duration
+from exporter.model import Failure, MonthFigures, Poll
+from exporter.months import month_of, months_between, paris_date
+from exporter.polling.schedule import NEEDS_ANOTHER_KEY, after_failure
+from exporter.ratelimit.limiter import Pace, Permission, Wait
+from exporter.ratelimit.per_key import Paces
+from exporter.secret import Secret
+from exporter.state.directory import StateDirectory
+from exporter.state.files import KeptFigures
+
+logger = logging.getLogger(__name__)
+
+COMPLETE_AFTER = 3 * 3600.0
+"""Seconds from a month's end until it is taken as complete. A block of Prometheus that ends in the future breaks its
+server; this keeps the blocks of the newest month in the past."""
+_EARLIEST = "2000-01"
+_REDRAW_EVERY = 1.0
+
+
+class BackfillError(Exception):
+    """The backfill cannot go on. The text is one line: why, and what to do."""
+
+
+class AskedMonth(msgspec.Struct, frozen=True):
+    """The answer for one month: its figures, or None where the API has none, and when it was asked (Unix seconds)."""
+
+    figures: MonthFigures | None
+    asked: float
+
+
+class MonthFetcher(Protocol):
+    """What a backfill needs of a client."""
+
+    def fetch_month(self, month: str, key: Secret, deadline: float) -> MonthFigures | None:
+        """Return the figures of a whole month before `deadline`. Raises Failure."""
+
+    def cut_off(self) -> None:
+        """End a running `fetch_month` at once, from another thread."""
+
+
+def latest_complete_month(now: float) -> str:
+    """Return the newest month that is over, at a Unix time."""
+    first_of_running = paris_date(now - COMPLETE_AFTER).replace(day=1)
+    return month_of(first_of_running - timedelta(days=1))
+
+
+def choose_months(first: str, last: str | None, now: float) -> list[str]:
+    """Return the months from `first` to `last`, by default the newest complete one. Raises ValueError."""
+    latest = latest_complete_month(now)
+    for flag, month in (("--from", first), ("--to", last or latest)):
+        if month < _EARLIEST:
+            raise ValueError(f"{flag}: the earliest month is {_EARLIEST}")
+        if month > latest:
+            raise ValueError(
+                f"{flag}: the latest month to be had is {latest}; a month can be had 3 h after its end"
+            )
+    if last and first > last:
+        raise ValueError("--from: must not be after --to")
+    return months_between(first, last or latest)
+
+
+class Backfill:
+    """Fetches `months` of each account. `run` belongs to one thread, everything else may be called from any."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        months: Sequence[str],
+        client: MonthFetcher,
+        paces: Paces,
+        directory: StateDirectory | None,
+        clock: Clock,
+        bar: Bar | None = None,
+    ) -> None:
+        self._settings = settings
+        self._months = months
+        self._client = client
+        self._paces = paces
+        self._directory = directory
+        self._clock = clock
+        self._bar = bar
+        self._stop = threading.Event()
+        self._kept = KeptFigures(directory, "backfill", dict[str, AskedMonth])
+        self._kept.base_url = settings.base_url
+        self._asked = {account.name: self._load(account) for account in settings.accounts}
+
+    @property
+    def missing(self) -> list[tuple[AccountSettings, str]]:
+        """What is yet to be asked for."""
+        return [
+            (account, month)
+            for account in self._settings.accounts
+            for month in self._months
+            if month not in self._asked[account.name]
+        ]
+
+    @property
+    def total(self) -> int:
+        """How many months there are, those of all accounts counted."""
+        return len(self._settings.accounts) * len(self._months)
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the rest takes at the pace, if nothing fails and nobody else asks."""
+        return len(self.missing) * self._paces.interval
+
+    def figures(self) -> dict[str | None, dict[str, MonthFigures]]:
+        """Return what the API has of the months, by account."""
+        return {
+            name: {
+                month: figures
+                for month in self._months
+                if month in asked and (figures := asked[month].figures)
+            }
+            for name, asked in self._asked.items()
+        }
+
+    def run(self) -> None:
+        """Ask for what is missing. Raises BackfillError."""
+        for account, month in self.missing:
+            self._obtain(account, month)
+
+    def stop(self) -> None:
+        """Let `run` end now: an exchange under way is cut off, and nothing of it is taken."""
+        self._stop.set()
+        self._client.cut_off()
+
+    def _load(self, account: AccountSettings) -> dict[str, AskedMonth]:
+        kept = self._kept.load(account.name, account.key.read()) or {}
+        now = self._clock.time()
+        # A clock that was wrong may have let a month seem complete.
+        return {
+            month: answer
+            for month, answer in kept.items()
+            if answer.asked <= now and month <= latest_complete_month(answer.asked)
+        }
+
+    def _obtain(self, account: AccountSettings, month: str) -> None:
+        """Ask for a month until there is an answer."""
+        poll = Poll(due=self._clock.monotonic())
+        while True:
+            key, pace, deadline = self._permission(account, poll.due)
+            asked, answered = self._clock.time(), False
+            try:
+                answer = AskedMonth(self._client.fetch_month(month, key, deadline), asked)
+                answered = True
+            except Failure as failure:
+                answered = failure.answered
+                poll = self._failed(account, month, poll, failure)
+            else:
+                self._take(account, month, answer, key)
+                return
+            finally:
+                pace.release(answered=answered)
+
+    def _permission(self, account: AccountSettings, due: float) -> tuple[Secret, Pace, float]:
+        """Wait until a request may be sent, from `due` on. Return with which key, at which pace, and its deadline."""
+        while True:
+            self._wait_until(due)
+            key = account.key.read()
+            pace = self._paces.of(key)
+            permission = pace.try_acquire(self._settings.timeout)
+            if self._directory and not self._directory.writable:
+                pace.release(answered=False)
+                raise BackfillError(
+                    f"{self._directory.path}: cannot be written, and without it the limit cannot be kept together "
+                    "with the exporter: run it as the exporter's user, with its --state.dir"
+                )
+            match permission:
+                case Permission(deadline):
+                    return key, pace, deadline
+                case Wait(seconds):
+                    due = self._clock.monotonic() + seconds
+
+    def _wait_until(self, due: float) -> None:
+        while not self._stop.is_set():
+            seconds = max(0.0, due - self._clock.monotonic())
+            self._draw(seconds)
+            if not seconds:
+                return
+            self._clock.wait(self._stop, min(seconds, _REDRAW_EVERY))
+        raise BackfillError("stopped")
+
+    def _failed(self, account: AccountSettings, month: str, poll: Poll, failure: Failure) -> Poll:
+        if self._stop.is_set():
+            raise BackfillError("stopped")
+        if failure.reason in NEEDS_ANOTHER_KEY:
+            of_account = f" of {account.name}" if account.name else ""
+            raise BackfillError(f"{month}{of_account}: {failure.reason}: {failure.detail}")
+        now = self._clock.monotonic()
+        failed = after_failure(poll, failure, now)
+        logger.warning(
+            "month not fetched",
+            extra={
+                "account": account.name,
+                "month": month,
+                "reason": failure.reason,
+                "detail": failure.detail,
+                "next_try_in": format_duration(failed.due - now),
+            },
+        )
+        return failed
+
+    def _take(self, account: AccountSettings, month: str, answer: AskedMonth, key: Secret) -> None:
+        asked = self._asked[account.name]
+        asked[month] = answer
+        self._kept.save(account.name, asked, key)
+        logger.log(
+            logging.DEBUG if self._bar else logging.INFO,
+            "month fetched" if answer.figures else "month not known to the API",
+            extra={
+                "account": account.name,
+                "month": month,
+                "months_left": len(self.missing),
+                "time_left": format_duration(self.seconds_left),
+            },
+        )
+
+    def _draw(self, seconds_to_next: float) -> None:
+        if self._bar:
+            left = len(self.missing)
+            time_left = format_duration(seconds_to_next + (left - 1) * self._paces.interval)
+            self._bar.draw(self.total - left, self.total, f"about {time_left} left")

@@ -1,0 +1,1 @@
+"""The configuration: files and environment in, checked settings out."""

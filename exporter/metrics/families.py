@@ -1,0 +1,260 @@
+"""A snapshot as metric families. Pure: everything that is shown is handed in."""
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from exporter import __version__
+from exporter.config.settings import LimitScope
+from exporter.model import Account, Exchanges, Reason, Snapshot
+from exporter.months import month_start
+
+
+@dataclass(frozen=True)
+class Status:
+    """What there is to know of the exporter itself, beside the accounts. Times are Unix seconds."""
+
+    poll_interval: float
+    requests_per_minute: int
+    requests_last_minute: int
+    state_writable: bool
+    reload_successful: bool
+    reload_success_time: float
+    wall_minus_monotonic: float
+    """What turns an instant of the monotonic clock into a Unix time."""
+    limit_scope: LimitScope = "all"
+
+
+Labels = tuple[str, ...]
+Samples = Iterator[tuple[Labels, float]]
+
+
+@dataclass(frozen=True)
+class AccountMetric:
+    """A gauge that each account has its own series of. `samples` gives its label values and values.
+
+    It is given an account and what turns an instant of the monotonic clock into a Unix time.
+    """
+
+    name: str
+    help: str
+    labels: Labels
+    samples: Callable[[Account, float], Samples]
+
+
+def _costs(account: Account, _: float) -> Samples:
+    for month, figures in account.figures.months.items():
+        yield (month,), figures.cost
+
+
+def _sent(account: Account, _: float) -> Samples:
+    for month, figures in account.figures.months.items():
+        yield (month,), figures.sent
+
+
+def _month_starts(account: Account, _: float) -> Samples:
+    for month in account.figures.months:
+        yield (month,), month_start(month)
+
+
+def _balance(account: Account, _: float) -> Samples:
+    credit = account.figures.credits
+    if credit and credit.balance is not None:
+        yield (credit.currency or "",), credit.balance
+
+
+def _credits(account: Account, _: float) -> Samples:
+    if account.figures.credits:
+        for kind, count in account.figures.credits.remaining.items():
+            yield (kind,), count
+
+
+def _queued(account: Account, _: float) -> Samples:
+    if account.figures.credits and account.figures.credits.queued is not None:
+        yield (), account.figures.credits.queued
+
+
+def _budget(account: Account, _: float) -> Samples:
+    if account.monthly_budget is not None:
+        yield (), account.monthly_budget
+
+
+def _up(account: Account, _: float) -> Samples:
+    for endpoint in account.endpoints:
+        ended = [poll.succeeded for poll in account.polls_of(endpoint).values() if poll.succeeded is not None]
+        if ended:
+            yield (endpoint,), all(ended)
+
+
+def _failing(account: Account, _: float) -> Samples:
+    for endpoint in account.endpoints:
+        holding = {poll.reason for poll in account.polls_of(endpoint).values()}
+        for reason in Reason:
+            yield (endpoint, reason), reason in holding
+
+
+def _last_success(account: Account, _: float) -> Samples:
+    for endpoint in account.endpoints:
+        fetched = [account.figures.fetched.get(query) for query in account.polls_of(endpoint)]
+        known = [when for when in fetched if when is not None]
+        if len(known) == len(fetched):
+            yield (endpoint,), min(known)
+
+
+def _next_poll(account: Account, wall_minus_monotonic: float) -> Samples:
+    for endpoint in account.endpoints:
+        due = min(poll.due for poll in account.polls_of(endpoint).values())
+        yield (endpoint,), due + wall_minus_monotonic
+
+
+ACCOUNT_GAUGES = (
+    AccountMetric(
+        "sms_cost_monthly",
+        "Cost of the SMS sent in the month, in the account's currency. API field: cost of statistics/cost-resume.",
+        ("month",),
+        _costs,
+    ),
+    AccountMetric(
+        "sms_sent_monthly",
+        "SMS sent in the month. API field: nb_send of statistics/cost-resume.",
+        ("month",),
+        _sent,
+    ),
+    AccountMetric(
+        "smspartner_month_start_timestamp_seconds",
+        "When the month began in Europe/Paris, Unix time. API fields: year and m of statistics/cost-resume.",
+        ("month",),
+        _month_starts,
+    ),
+    AccountMetric(
+        "smspartner_balance",
+        "Money left on the account, in the currency of the label. API field: balance (or solde) of me.",
+        ("currency",),
+        _balance,
+    ),
+    AccountMetric(
+        "smspartner_credits",
+        "SMS or HLR look-ups the balance pays for. API fields: creditSms, creditSmsECO (or creditSmsLowCost) and "
+        "creditHlr of me.",
+        ("kind",),
+        _credits,
+    ),
+    AccountMetric("smspartner_queued_sms", "SMS waiting to go out. API field: toSend of me.", (), _queued),
+    AccountMetric(
+        "smspartner_monthly_budget",
+        "Budget for a month from the configuration, in the account's currency. Absent where none is set.",
+        (),
+        _budget,
+    ),
+    AccountMetric(
+        "smspartner_up",
+        "1 where the last poll of the endpoint succeeded, else 0. Absent before the first.",
+        ("endpoint",),
+        _up,
+    ),
+    AccountMetric(
+        "smspartner_poll_failing",
+        "1 for the reason for which polling the endpoint fails now, 0 for the others.",
+        ("endpoint", "reason"),
+        _failing,
+    ),
+    AccountMetric(
+        "smspartner_last_success_timestamp_seconds",
+        "When the figures were last fetched, Unix time. They stay when a poll fails: this is their age.",
+        ("endpoint",),
+        _last_success,
+    ),
+    AccountMetric(
+        "smspartner_next_poll_timestamp_seconds",
+        "When the endpoint is asked next, Unix time.",
+        ("endpoint",),
+        _next_poll,
+    ),
+)
+REQUEST_DURATION = "smspartner_api_request_duration_seconds"
+FAILURES = "smspartner_api_failures"
+
+
+def collect(snapshot: Snapshot, status: Status) -> Iterator[Metric]:
+    """Yield every metric family of the exporter, those of the accounts first."""
+    yield from of_accounts(snapshot, status.wall_minus_monotonic)
+    yield from of_exporter(status)
+
+
+def of_accounts(snapshot: Snapshot, wall_minus_monotonic: float) -> Iterator[Metric]:
+    """Yield the families of the accounts."""
+    account_label = ("account",) if any(account.name is not None for account in snapshot) else ()
+
+    def own(account: Account) -> Labels:
+        return () if account.name is None else (account.name,)
+
+    for metric in ACCOUNT_GAUGES:
+        family = GaugeMetricFamily(metric.name, metric.help, labels=(*account_label, *metric.labels))
+        for account in snapshot:
+            for labels, value in metric.samples(account, wall_minus_monotonic):
+                family.add_metric((*own(account), *labels), value)
+        yield family
+    durations = SummaryMetricFamily(
+        REQUEST_DURATION,
+        "Exchanges with the API and how long they took.",
+        labels=(*account_label, "endpoint"),
+    )
+    failures = CounterMetricFamily(
+        FAILURES,
+        "Exchanges with the API that brought no figures.",
+        labels=(*account_label, "endpoint", "reason"),
+    )
+    for account in snapshot:
+        for endpoint in account.endpoints:
+            exchanges = account.exchanges.get(endpoint, Exchanges())
+            labels = (*own(account), endpoint)
+            durations.add_metric(labels, count_value=exchanges.count, sum_value=exchanges.seconds)
+            for reason in Reason:
+                failures.add_metric((*labels, reason), exchanges.failures.get(reason, 0))
+    yield durations
+    yield failures
+
+
+def of_exporter(status: Status) -> Iterator[Metric]:
+    """Yield the families that there is one series of, however many accounts there are."""
+    yield GaugeMetricFamily(
+        "smspartner_poll_interval_seconds",
+        "Seconds between polls, from the configuration.",
+        status.poll_interval,
+    )
+    yield GaugeMetricFamily(
+        "smspartner_api_requests_per_minute_limit",
+        "Requests the exporter sends in any minute at most: all together, or with each key, as limit_scope says.",
+        status.requests_per_minute,
+    )
+    yield GaugeMetricFamily(
+        "smspartner_api_requests_last_minute",
+        "Requests this process sent in the last 60 seconds: all together, or the most with one key, as limit_scope "
+        "says.",
+        status.requests_last_minute,
+    )
+    yield GaugeMetricFamily(
+        "smspartner_state_writable",
+        "0 where the state directory cannot be written: then a restart forgets figures and pace.",
+        status.state_writable,
+    )
+    yield GaugeMetricFamily(
+        "smspartner_config_last_reload_successful",
+        "1 where the last attempt to read the configuration succeeded, else 0.",
+        status.reload_successful,
+    )
+    yield GaugeMetricFamily(
+        "smspartner_config_last_reload_success_timestamp_seconds",
+        "When the configuration was last read successfully, Unix time.",
+        status.reload_success_time,
+    )
+    build = GaugeMetricFamily(
+        "smspartner_exporter_build_info",
+        "The exporter's version, and Python's. Always 1.",
+        labels=("version", "python"),
+    )
+    build.add_metric((__version__, platform.python_version()), 1)
+    yield build

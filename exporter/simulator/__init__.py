@@ -1,0 +1,1 @@
+"""A simulated SMS Partner API, for the demo and the tests."""

@@ -1,0 +1,1 @@
+"""The last good figures, in memory and on disk."""

@@ -1,0 +1,200 @@
+"""compose.yaml, read and started by Docker Compose: `make check-container`.
+
+podman answers in place of Docker. Debian's Prometheus and Alertmanager stand in for the official images, from no
+registry. Grafana has no stand-in: it is NOT run.
+"""
+
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.deploy.container.engine import AS_ROOT, DEBIAN, IMAGE, STACK, Engine
+from tests.support.running import ROOT, eventually, free_port
+
+SID = STACK / "sid"
+RUNNABLE = ("exporter", "alertmanager", "prometheus")
+STAND_IN = f"""
+FROM {DEBIAN}
+COPY usr/bin/busybox /bin/wget
+COPY usr/share/prometheus/alertmanager /usr/share/prometheus/alertmanager
+COPY usr/bin/{{program}} /bin/{{name}}
+RUN install -d -o 65534 -g 65534 /{{name}}
+USER 65534
+VOLUME /{{name}}
+WORKDIR /{{name}}
+ENTRYPOINT ["/bin/{{name}}"]
+"""
+"""As the official images are: their user, their volume, and wget from busybox."""
+OVERRIDE = """
+services:
+  exporter:
+    ports: !override ["127.0.0.1:{exporter}:10035"]
+  alertmanager:
+    ports: !override ["127.0.0.1:{alertmanager}:9093"]
+  prometheus:
+    ports: !override ["127.0.0.1:{prometheus}:9090"]
+    volumes: ["{config}:/etc/prometheus/prometheus.yml:ro"]
+"""
+
+
+class Compose:
+    """Docker Compose, told of podman in place of Docker."""
+
+    def __init__(self, engine: str, directory: Path) -> None:
+        self._command = (
+            *AS_ROOT,
+            "env",
+            "--unset=SMSPARTNER_API_KEY_FILE",
+            f"DOCKER_HOST={engine}",
+            f"DOCKER_CONFIG={directory}",
+        )
+        self.files = [ROOT / "compose.yaml"]
+
+    def __call__(self, *words: str, key_file: Path | None = None, within: float = 60) -> str:
+        variable = [f"SMSPARTNER_API_KEY_FILE={key_file}"] if key_file else []
+        program = SID / "usr" / "libexec" / "docker" / "cli-plugins" / "docker-compose"
+        command = [*self._command, *variable, program, *(f"--file={file}" for file in self.files), *words]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=within,
+            check=False,
+        )
+        assert done.returncode == 0, f"docker compose {' '.join(words)}:\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def config(self, key_file: Path | None = None) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads(self("config", "--format=json", key_file=key_file))
+        return read
+
+
+@pytest.fixture(scope="module")
+def compose(podman: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    with podman.serving() as address:
+        yield Compose(address, tmp_path_factory.mktemp("docker"))
+
+
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("secret") / "key"
+    path.write_text("S3CR-T/key\n")
+    path.chmod(0o644)
+    return path
+
+
+def test_one_variable_switches_from_the_simulated_api_to_a_key(compose: Compose, key_file: Path) -> None:
+    demo, real = compose.config(), compose.config(key_file)
+    assert demo["services"]["exporter"].pop("command") == ["--demo"]
+    exporter = real["services"]["exporter"]
+    assert exporter.pop("command") is None
+    ((variable, value),) = exporter.pop("environment").items()
+    (secret,) = exporter.pop("secrets")
+    assert (variable, value) == ("SMSPARTNER_API_KEY_FILE", secret["target"])
+    assert real.pop("secrets")[secret["source"]]["file"] == str(key_file)
+    figures = [
+        (config["services"]["prometheus"].pop("volumes")[-1]["source"], config.pop("volumes"))
+        for config in (demo, real)
+    ]
+    assert [source for source, _ in figures] == ["prometheus", "prometheus-with-key"]
+    assert [source in volumes for source, volumes in figures] == [True, True]
+    assert real == demo
+
+
+@contextmanager
+def health_checked(podman: Engine) -> Iterator[None]:
+    """Run the health checks of all containers, as Docker does by itself."""
+    ended = threading.Event()
+
+    def check() -> None:
+        while not ended.wait(0.5):
+            for name in podman.attempt("ps", "--quiet").stdout.split():
+                podman.attempt("healthcheck", "run", name)
+
+    thread = threading.Thread(target=check)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def images(podman: Engine, compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give our image and the stand-ins the names that compose.yaml knows them by."""
+    directory = tmp_path_factory.mktemp("images")
+    named = {name: service["image"] for name, service in compose.config()["services"].items()}
+    podman("tag", IMAGE, named["exporter"])
+    for name, program in (("prometheus", "prometheus"), ("alertmanager", "prometheus-alertmanager")):
+        containerfile = directory / name
+        containerfile.write_text(STAND_IN.format(name=name, program=program))
+        words = (f"--file={containerfile}", f"--tag=docker.io/{named[name]}", SID)
+        podman("build", "--format=docker", *words, within=120)
+
+
+@pytest.fixture(scope="module")
+def stack(
+    podman: Engine, compose: Compose, images: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Start what can be started, on free ports and with a scrape each second; give the addresses."""
+    directory = tmp_path_factory.mktemp("stack")
+    config, override = directory / "prometheus.yml", directory / "override.yaml"
+    config.write_text((ROOT / "deploy/compose/prometheus.yml").read_text().replace(": 1m\n", ": 1s\n"))
+    ports = {name: free_port() for name in RUNNABLE}
+    override.write_text(OVERRIDE.format(**ports, config=config))
+    compose.files.append(override)
+    with health_checked(podman):
+        compose("up", "--wait", "--no-build", *RUNNABLE, within=120)
+    yield {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    compose("down", "--timeout=2")
+
+
+def test_prometheus_has_the_figures_the_rules_and_an_alertmanager(stack: dict[str, str]) -> None:
+    def api(path: str, **parameters: str) -> Any:
+        return requests.get(f"{stack['prometheus']}/api/v1/{path}", params=parameters, timeout=10).json()[
+            "data"
+        ]
+
+    months = eventually(lambda: api("query", query="sms_cost_monthly")["result"], within=60)
+    assert len(months) >= 12
+    assert {month["metric"]["job"] for month in months} == {"smspartner"}
+    assert eventually(lambda: api("query", query="smspartner:cost_monthly:newest")["result"], within=30)
+    assert {rule["health"] for group in api("rules")["groups"] for rule in group["rules"]} <= {
+        "ok",
+        "unknown",
+    }
+    print(f"The official images of {', '.join(RUNNABLE[1:])} were NOT run, and Grafana was not run at all")
+    (alertmanager,) = api("alertmanagers")["activeAlertmanagers"]
+    assert alertmanager["url"].startswith("http://alertmanager:9093/")
+    assert requests.get(f"{stack['alertmanager']}/api/v2/status", timeout=10).json()["config"]["original"]
+    assert "sms_cost_monthly" in requests.get(f"{stack['exporter']}/metrics", timeout=10).text
+
+
+@pytest.mark.parametrize("service", RUNNABLE)
+def test_it_is_locked_up(podman: Engine, stack: dict[str, str], service: str) -> None:
+    (name,) = podman("ps", "--quiet", f"--filter=label=com.docker.compose.service={service}").split()
+    status = dict(re.findall(r"(\w+):\s+(.*)", podman("exec", name, "cat", "/proc/1/status")))
+    assert status["Uid"].split()[0] not in {"0", ""}
+    assert status["CapEff"].strip("0") == ""
+    assert status["NoNewPrivs"] == "1"
+    host = podman.inspect("container", name)["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert host["Memory"]
+    assert {each["HostIp"] for ports in host["PortBindings"].values() for each in ports} == {"127.0.0.1"}
+
+
+def test_a_key_is_read_from_its_file(compose: Compose, stack: dict[str, str], key_file: Path) -> None:
+    # With this flag it reads the key and ends: nothing is asked of the real API.
+    words = ("run", "--rm", "--no-deps", "--no-TTY", "exporter", "--config.check")
+    assert compose(*words, key_file=key_file).startswith("configuration is fine: 1 account")

@@ -1,0 +1,137 @@
+"""The manifests as kustomize builds them, against the published schemas: `make check-kubernetes`."""
+
+import copy
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.running import ROOT, TOOLS, run
+
+HERE = Path(__file__).parent
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "kubernetes.md").read_text(), re.DOTALL)
+Manifests = dict[str, dict[str, Any]]
+
+
+def build(directory: Path) -> Manifests:
+    """Return what kustomize makes of a directory, by kind."""
+    manifests = list(yaml.safe_load_all(run(TOOLS / "kustomize", "build", directory)))
+    assert len({manifest["kind"] for manifest in manifests}) == len(manifests)
+    return {manifest["kind"]: manifest for manifest in manifests}
+
+
+def complaints(manifests: Manifests) -> str:
+    done = subprocess.run(
+        ["node", HERE / "validate.mjs"],
+        input=json.dumps(list(manifests.values())),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not done.stderr, done.stderr
+    assert (done.returncode == 0) == (not done.stdout)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built() -> Manifests:
+    return build(ROOT / "deploy" / "kubernetes")
+
+
+def overlay(directory: Path, *parts: str) -> Manifests:
+    """Build a kustomization of the documentation's, as a user has it: beside a checkout."""
+    (directory / "smspartner-exporter").symlink_to(ROOT)
+    (directory / "config.yaml").write_text("api_key_file: /run/secrets/smspartner/marketing\n")
+    (directory / "kustomization.yaml").write_text("".join(parts))
+    return build(directory)
+
+
+def test_kubernetes_and_the_prometheus_operator_know_everything_in_them(built: Manifests) -> None:
+    assert set(built) == {
+        "ConfigMap",
+        "Deployment",
+        "PersistentVolumeClaim",
+        "PrometheusRule",
+        "Service",
+        "ServiceMonitor",
+    }
+    assert complaints(built) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("ConfigMap", "data", ["text"]),
+        ("Deployment", "spec.replicas", "1"),
+        ("Deployment", "spec.template.spec.containers.0.readinesProbe", {}),
+        ("Deployment", "spec.template.spec.securityContext.runAsNonRoot", 1),
+        ("PersistentVolumeClaim", "spec.accessMode", ["ReadWriteOnce"]),
+        ("PrometheusRule", "spec.groups.0.rules.0.keepFiringFor", "5m"),
+        ("PrometheusRule", "spec.groups.0.interval", "5 minutes"),
+        ("Service", "spec.publishNotReadyAdresses", True),
+        ("ServiceMonitor", "spec.endpoints.0.interval", "1 minute"),
+        ("ServiceMonitor", "spec.endpoints.0.relabelings.0.action", "dropLabel"),
+        ("ServiceMonitor", "spec.endpoints.0.relabelling", []),
+    ],
+)
+def test_a_mistake_is_found(built: Manifests, kind: str, path: str, value: Any) -> None:
+    wrong = copy.deepcopy(built[kind])
+    *parents, last = path.split(".")
+    place: Any = wrong
+    for name in parents:
+        place = place[int(name) if isinstance(place, list) else name]
+    place[last] = value
+    assert last in complaints({kind: wrong})
+
+
+def test_they_fit_each_other(built: Manifests) -> None:
+    pod = built["Deployment"]["spec"]["template"]
+    labels = pod["metadata"]["labels"]
+    service = built["Service"]
+    assert labels
+    assert built["Deployment"]["spec"]["selector"] == {"matchLabels": labels}
+    assert service["spec"]["selector"] == labels
+    assert built["ServiceMonitor"]["spec"]["selector"] == {"matchLabels": service["metadata"]["labels"]}
+
+    (endpoint,) = built["ServiceMonitor"]["spec"]["endpoints"]
+    (offered,) = service["spec"]["ports"]
+    (container,) = pod["spec"]["containers"]
+    (port,) = container["ports"]
+    assert endpoint["port"] == offered["name"]
+    assert offered["targetPort"] == port["name"]
+
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    assert set(volumes) == {mount["name"] for mount in container["volumeMounts"]}
+    assert volumes["config"]["configMap"]["name"] == built["ConfigMap"]["metadata"]["name"]
+    claim = volumes["state"]["persistentVolumeClaim"]["claimName"]
+    assert claim == built["PersistentVolumeClaim"]["metadata"]["name"]
+
+
+def test_a_kustomization_of_ones_own_changes_what_is_special_to_a_cluster(tmp_path: Path) -> None:
+    built = overlay(tmp_path, EXAMPLES[0])
+    assert complaints(built) == ""
+    assert {manifest["metadata"]["namespace"] for manifest in built.values()} == {"smspartner"}
+    for kind in ("ServiceMonitor", "PrometheusRule"):
+        assert built[kind]["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+    assert "release" not in built["ServiceMonitor"]["spec"]["selector"]["matchLabels"]
+    pod = built["Deployment"]["spec"]["template"]["spec"]
+    image = pod["containers"][0]["image"]
+    assert image.startswith("registry.example.org/smspartner-exporter:")
+    assert f"docker push {image}\n" in (ROOT / "docs" / "kubernetes.md").read_text()
+    assert "marketing" in built["ConfigMap"]["data"]["config.yaml"]
+
+
+def test_it_can_do_without_the_prometheus_operator(tmp_path: Path) -> None:
+    built = overlay(tmp_path, *EXAMPLES)
+    assert set(built) == {"ConfigMap", "Deployment", "PersistentVolumeClaim", "Service"}
+
+
+def test_a_second_exporter_can_do_without_the_rules(tmp_path: Path) -> None:
+    patch = EXAMPLES[1].replace("group: monitoring.coreos.com", "kind: PrometheusRule")
+    built = overlay(tmp_path, EXAMPLES[0], patch)
+    assert "ServiceMonitor" in built
+    assert "PrometheusRule" not in built

@@ -1,0 +1,111 @@
+"""The unit, run by a real systemd in a container: `make check-systemd`."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deploy.container.engine import BASE, Engine, trusted_authorities
+from tests.support.running import ROOT, eventually
+
+KEY = "S3CR-T/key"
+PYTHON = "/opt/smspartner-exporter/bin/python3"
+DROP_IN = """[Service]
+ExecStart=
+ExecStart=/opt/smspartner-exporter/bin/smspartner-exporter --config.file=/etc/smspartner-exporter/config.yaml
+"""
+
+
+class Machine:
+    """A booted container without a network, in which the simulated API runs."""
+
+    def __init__(self, podman: Engine, image: str) -> None:
+        self._podman = podman
+        self._name = podman(
+            "run", "--detach", "--privileged", "--systemd=always", "--network=none", image, "/sbin/init"
+        )
+        eventually(lambda: self("systemctl is-system-running || true") in {"running", "degraded"}, within=60)
+        self("mount --make-rshared /")  # as on any machine; systemd leaves it to whoever makes its container
+        podman(
+            "exec",
+            "--detach",
+            self._name,
+            PYTHON,
+            "-m",
+            "exporter.simulator",
+            "--port=8036",
+            f"--api-key={KEY}",
+        )
+
+    def __call__(self, command: str) -> str:
+        return self._podman("exec", self._name, "sh", "-c", command)
+
+    def journal(self) -> str:
+        return self("journalctl --unit=smspartner-exporter --no-pager --output=cat")
+
+    def metrics(self) -> str:
+        fetch = (
+            "import urllib.request as r; print(r.urlopen('http://127.0.0.1:10035/metrics').read().decode())"
+        )
+        return self(f'{PYTHON} -c "{fetch}" 2>/dev/null || true')
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    directory = tmp_path_factory.mktemp("delivered")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    for file in ("requirements.lock", "deploy/systemd/smspartner-exporter.service"):
+        shutil.copy(ROOT / file, directory)
+    (directory / "simulated.conf").write_text(DROP_IN)
+    (directory / "config.yaml").write_text("base_url: http://127.0.0.1:8036/v1\n")
+    (directory / "api_key").write_text(f"{KEY}\n")
+    engine = Engine()
+    try:
+        engine("import", BASE.with_name("systemd.tar"), "localhost/systemd:latest", within=120)
+        words = (
+            f"--secret=id=ca,src={trusted_authorities()}",
+            f"--file={ROOT}/tests/deploy/systemd/Containerfile",
+            directory,
+        )
+        engine(
+            "build",
+            "--format=docker",
+            "--network=host",
+            "--pull=never",
+            "--tag=localhost/machine",
+            *words,
+            within=600,
+        )
+        yield Machine(engine, "localhost/machine")
+    finally:
+        engine.end()
+
+
+def test_it_runs_locked_up_with_its_key_and_keeps_its_state(machine: Machine) -> None:
+    machine("systemctl start smspartner-exporter")
+    eventually(lambda: "\nsms_cost_monthly{" in machine.metrics(), within=60)
+    assert "\nsmspartner_state_writable 1.0\n" in machine.metrics()
+
+    process = machine("systemctl show --property=MainPID --value smspartner-exporter")
+    status = dict(re.findall(r"(\w+):\s+(.*)", machine(f"cat /proc/{process}/status")))
+    assert "0" not in status["Uid"].split()
+    assert {status[name].strip("0") for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {""}
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+    machine("systemctl reload smspartner-exporter")
+    eventually(lambda: "configuration reloaded" in machine.journal())
+
+    machine("systemctl restart smspartner-exporter")
+    eventually(lambda: "\nsms_cost_monthly{" in machine.metrics(), within=10)
+    assert machine.journal().count("what was requested before is unknown") == 1, (
+        "the pace outlives the process"
+    )
+
+    machine("systemctl stop smspartner-exporter")
+    ended = machine("systemctl show --property=Result,ExecMainStatus smspartner-exporter").split()
+    assert sorted(ended) == ["ExecMainStatus=0", "Result=success"]
+    assert KEY not in machine.journal()

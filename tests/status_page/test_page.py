@@ -1,0 +1,387 @@
+"""The status page, read back from its HTML."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+
+from exporter.api.replies import RawReply, parse_statistics
+from exporter.config.settings import AccountSettings, KeySource, Settings
+from exporter.metrics.exposition import Exposition
+from exporter.model import Account, Failure, MonthFigures, Poll, Query, Reason, Snapshot
+from exporter.ratelimit.per_key import Paces
+from exporter.secret import Secret
+from exporter.service import Service
+from exporter.status_page.formatting import ago, ahead, duration, instant, month_name
+from exporter.status_page.page import CONTENT_SECURITY_POLICY, render
+from exporter.status_page.remedies import ADVICE
+from exporter.web.app import Application, Pages, Reply
+from tests.support.fakes import FakeClock
+from tests.support.snapshots import (
+    BROKEN,
+    CASES,
+    HOSTILE,
+    NOW,
+    RUNNING,
+    STATUS,
+    account,
+    failing,
+    fresh,
+    months,
+)
+
+VOID = {"meta", "link", "br"}
+
+
+class Element:
+    def __init__(self, tag: str, attributes: dict[str, str | None]) -> None:
+        self.tag = tag
+        self.attributes = attributes
+        self.parts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.parts).split())
+
+
+class Page(HTMLParser):
+    """A parsed page; parsing fails where a tag is not closed, or closed in the wrong order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.elements: list[Element] = []
+        self._open: list[Element] = []
+        self.feed(html)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs), f"an attribute twice: {tag} {attrs}"
+        self.elements.append(Element(tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(self.elements[-1])
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert self._open[0].tag == "html"
+        assert any(element.tag == "svg" for element in self._open), f"<{tag}/> is SVG's"
+        self.elements.append(Element(tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        for element in self._open:
+            element.parts.append(data)
+
+    def all(self, *tags: str) -> list[Element]:
+        return [element for element in self.elements if element.tag in tags]
+
+    def texts(self, *tags: str) -> list[str]:
+        return [element.text for element in self.all(*tags)]
+
+    @property
+    def text(self) -> str:
+        return self.texts("body")[0]
+
+    def rows(self) -> list[list[str]]:
+        rows = re.findall(r"<tr>(.*?)</tr>", self.html, re.S)
+        return [
+            [re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.S)]
+            for row in rows
+        ]
+
+
+def page(snapshot: Snapshot, **arguments: str) -> Page:
+    return Page(render(snapshot, STATUS, NOW, "/metrics", **arguments))
+
+
+@pytest.mark.parametrize("snapshot", CASES.values(), ids=CASES)
+class TestAnyPage:
+    def test_is_sound(self, snapshot: Snapshot) -> None:
+        read = page(snapshot, missing="no figures yet", chosen="account 7 & co")
+        ids = [element.attributes["id"] for element in read.elements if "id" in element.attributes]
+        assert len(ids) == len(set(ids))
+        for element in read.elements:
+            for reference in ("aria-labelledby", "aria-describedby"):
+                assert element.attributes.get(reference) in {None, *ids}
+            link = element.attributes.get("href") or ""
+            assert not link.startswith("#") or link[1:] in ids
+
+    def test_can_be_found_through_by_its_headings_and_landmarks(self, snapshot: Snapshot) -> None:
+        read = page(snapshot)
+        levels = [int(element.tag[1]) for element in read.all("h1", "h2", "h3", "h4")]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(after - before <= 1 for before, after in pairwise(levels))
+        assert [element.tag for element in read.all("header", "nav", "main", "footer")] == [
+            "header",
+            "nav",
+            "main",
+            "footer",
+        ]
+        assert all(cell.attributes.get("scope") in {"row", "col"} for cell in read.all("th"))
+        assert read.all("html")[0].attributes["lang"] == "en"
+
+    def test_needs_nothing_from_elsewhere_and_nothing_its_policy_forbids(self, snapshot: Snapshot) -> None:
+        read = page(snapshot)
+        (style,) = read.all("style")
+        digest = base64.b64encode(hashlib.sha256("".join(style.parts).encode()).digest()).decode()
+        assert f"style-src 'sha256-{digest}';" in CONTENT_SECURITY_POLICY
+        assert "unsafe" not in CONTENT_SECURITY_POLICY
+        assert [script.attributes["src"] for script in read.all("script")] == ["./-/page.js"]
+        assert read.texts("script") == [""]
+        for element in read.elements:
+            assert not [name for name in element.attributes if name == "style" or name.startswith("on")]
+            for name in ("href", "src"):
+                assert (element.attributes.get(name) or ".").startswith((".", "#", "?", "data:"))
+
+    def test_draws_sound_svg(self, snapshot: Snapshot) -> None:
+        for svg in re.findall(r"<svg.*?</svg>", render(snapshot, STATUS, NOW, "/metrics"), re.S):
+            assert ElementTree.fromstring(svg).tag == "svg"
+
+    def test_shows_the_figures_of_the_snapshot(self, snapshot: Snapshot) -> None:
+        for one in snapshot:
+            read = page(snapshot, chosen=one.name or "")
+            shown = {(cells[0], cells[1], cells[2]) for cells in read.rows()}
+            for month, figures in one.figures.months.items():
+                so_far = ", so far" * (month == RUNNING)
+                row = (f"{month_name(month)}{so_far}", f"{figures.cost:,.3f}", f"{figures.sent:,}")
+                assert row in shown
+
+
+def test_before_the_first_poll() -> None:
+    read = page(CASES["fresh"], missing="no figures yet; 12s left")
+    assert "No figures yet" in read.texts("title")[0]
+    assert "No figures yet; 12s left." in read.texts("p")
+    assert "No months are known yet." in read.texts("p")
+    assert "Months: not fetched yet; asked next as soon as its turn comes" in read.texts("li")
+    assert read.all("dl", "table", "svg") == []
+
+
+def test_one_unnamed_account() -> None:
+    read = page(CASES["one"])
+    assert "Up to date" in read.texts("title")[0]
+    assert read.texts("h2") == ["Account"]
+    assert read.texts("dt") == [
+        "November 2026, so far",
+        "Budget used",
+        "Balance",
+        "Balance pays for",
+        "Waiting to go out",
+    ]
+    assert read.texts("dd") == [
+        "500.12 EUR1,012 SMS sent",
+        "83.4 %99.88 EUR left of 600.00 EUR",
+        "1,234.57 EUR",
+        "26,000 SMSor 52,000 low-cost SMS, or 246,000 HLR look-ups",
+        "7 SMS",
+    ]
+    assert "Months: fetched 3 minutes ago (10:57 UTC, 11:57 in Paris); asked next in 12 minutes" in read.text
+
+
+def test_the_table_has_the_newest_month_first() -> None:
+    months_shown = [row[0] for row in page(CASES["three_years"]).rows()[1:]]
+    assert len(months_shown) == 36
+    assert (months_shown[0], months_shown[-1]) == ("November 2026, so far", "December 2023")
+
+
+def test_three_accounts_have_an_overview_that_begins_with_what_fails() -> None:
+    read = page(CASES["three"])
+    assert "1 of 3 accounts fails" in read.texts("title")[0]
+    assert read.texts("h2") == ["Accounts", *(one.name for one in CASES["three"])]
+    assert read.rows()[1:4] == [
+        ["shop fails: the API key is rejected", "500.12 EUR", "no budget", "1,234.57 EUR"],
+        ["marketing up to date", "500.12 EUR", "83.4 %", "1,234.57 EUR"],
+        [f"{CASES['three'][2].name} up to date", "500.12 EUR", "10.0 %", "1,234.57 EUR"],
+    ]
+    links = [link.attributes["href"] for link in read.all("a")]
+    assert links == ["./metrics", "./-/healthy", "./-/ready", "#a2", "#a1", "#a3"]
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_what_fails_is_said_once_with_what_helps(reason: Reason) -> None:
+    read = page((failing(account(), reason, "the detail"),))
+    assert "Polling fails" in read.texts("title")[0]
+    assert read.texts("h3")[0] == f"Fails: {ADVICE[reason].problem}"
+    assert read.text.count(ADVICE[reason].remedy) == 1
+    assert "balance and credits: the detail. The figures shown are the last good ones." in read.text
+    assert "the last attempt failed, tried again in 59 minutes" in read.text
+
+
+def test_different_failures_are_told_apart() -> None:
+    polls = {
+        **account().polls,
+        Query.CREDITS: Poll(0, False, Reason.TIMEOUT, "no complete reply within the timeout"),
+        Query.CURRENT_MONTH: Poll(0, False, Reason.SERVER_ERROR, "HTTP 502"),
+    }
+    read = page((msgspec.structs.replace(account(), polls=polls),))
+    assert "No new figures for balance and credits: no complete reply within the timeout." in read.text
+    assert "No new figures for running month: HTTP 502." in read.text
+    assert "Months: fetched 3 minutes ago (10:57 UTC, 11:57 in Paris); asked next" in read.text
+
+
+def test_what_is_wrong_with_the_exporter_itself_is_said() -> None:
+    read = Page(render(CASES["one"], BROKEN, NOW, "/metrics"))
+    assert "The state directory cannot be written" in read.texts("h2")
+    assert "The configuration was not reloaded" in read.texts("h2")
+    assert page(CASES["one"]).texts("h2") == ["Account"]
+
+
+def test_without_credits_there_is_neither_balance_nor_currency() -> None:
+    read = page(CASES["without_credits"])
+    assert read.texts("dd") == ["500.121,012 SMS sent"]
+    assert "EUR" not in read.text
+    assert not [line for line in read.texts("li") if "credits" in line]
+
+
+def test_a_budget_that_is_exceeded() -> None:
+    read = page((account(budget=400),))
+    assert "125.0 %100.12 EUR over of 400.00 EUR" in read.texts("dd")
+    assert [row[3] for row in read.rows()][:2] == ["Of budget", "125.0 %"]
+
+
+def test_a_budget_without_figures_of_this_month() -> None:
+    read = page((account(budget=400, history=months(3, "2025-01")),))
+    assert read.texts("dd")[0] == "400.00 EUR"
+
+
+def test_hostile_names_and_details_are_text() -> None:
+    read = page(CASES["hostile"])
+    assert HOSTILE in read.texts("h2")
+    assert f"code 9: {HOSTILE}" in read.texts("q")
+    assert read.all("b") == []
+    assert len(read.all("script")) == 1
+
+
+def test_a_month_stays_so_far_until_it_was_fetched_whole() -> None:
+    stale = msgspec.structs.replace(
+        account().figures,
+        current_month={"2026-10": MonthFigures(1.5, 2)},
+        history=months(2, "2026-08"),
+        fetched={Query.STATISTICS: NOW - 30 * 86400, Query.CURRENT_MONTH: NOW - 30 * 86400},
+    )
+    read = page((msgspec.structs.replace(account(), figures=stale),))
+    assert [row[0] for row in read.rows()[1:]] == ["October 2026, so far", "September 2026", "August 2026"]
+    assert "November 2026" not in read.text
+
+
+def test_a_hundred_accounts_are_a_list_and_the_chosen_one() -> None:
+    snapshot = CASES["hundred"]
+    listed = page(snapshot)
+    assert len(listed.html) < 60_000
+    assert listed.texts("h2") == ["Accounts"]
+    links = [link.attributes["href"] or "" for link in listed.all("a")][3:]
+    assert [parse_qs(urlsplit(link).query)["account"] for link in links] == [[one.name] for one in snapshot]
+    chosen = page(snapshot, chosen="account 7 & co")
+    assert chosen.texts("h2") == ["Accounts", "account 7 & co"]
+    assert [section.attributes["id"] for section in chosen.all("section") if "id" in section.attributes] == [
+        urlsplit(links[6]).fragment
+    ]
+    assert page(snapshot, chosen="nobody").texts("h2") == ["Accounts"]
+
+
+def test_the_key_is_not_shown_even_if_the_provider_repeats_it() -> None:
+    key = Secret("S3CR+T/status-page")
+    body = b'{"success": false, "code": 10, "message": "Incorrect API Key S3CR+T/status-page"}'
+    with pytest.raises(Failure) as failure:
+        parse_statistics(RawReply(200, body))
+    read = page((failing(fresh(), failure.value.reason, failure.value.detail),))
+    assert "code 10: Incorrect API Key <hidden>" in read.texts("q")
+    assert key.reveal() not in read.html
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "1 second"),
+        (59.9, "59 seconds"),
+        (60, "1 minute"),
+        (3599, "59 minutes"),
+        (7200, "2 hours"),
+        (86400 * 400, "400 days"),
+    ],
+)
+def test_durations_in_words(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_instants_carry_their_day_unless_they_are_near() -> None:
+    stamp = '<time datetime="2026-11-23T11:00:00Z">'
+    assert instant(NOW) == f"{stamp}2026-11-23 11:00 UTC, 12:00 in Paris</time>"
+    assert ago(NOW, NOW + 120) == f"2 minutes ago ({stamp}11:00 UTC, 12:00 in Paris</time>)"
+    assert ahead(NOW, NOW - 86400) == f"in 1 day ({stamp}2026-11-23 11:00 UTC, 12:00 in Paris</time>)"
+
+
+def test_a_clock_that_was_set_back_is_no_error() -> None:
+    assert "1 second ago" in Page(render(CASES["one"], STATUS, NOW - 86400, "/metrics")).text
+
+
+def application(asked: list[str | None]) -> Application:
+    def status_page(chosen: str | None) -> str:
+        asked.append(chosen)
+        return "é"
+
+    pages = Pages(Exposition(lambda: iter(()), FakeClock()), status_page, str, str, str)
+    return Application(pages, "/metrics")
+
+
+def get(app: Application, path: str, query: bytes = b"") -> Reply:
+    return app.answer({"type": "http", "method": "GET", "path": path, "query_string": query, "headers": []})
+
+
+@pytest.mark.parametrize(
+    ("query", "account_asked"),
+    [
+        (b"", None),
+        (b"account=a%20%26%20b", "a & b"),
+        (b"account=%C3%A9", "é"),
+        (b"account=a&account=b", "a"),
+        (b"account=%ff%00\xff", "\ufffd\0ÿ"),
+        (b"account=" + b"x" * 100_000, "x" * 8184),
+        (b"other", None),
+    ],
+)
+def test_the_address_chooses_the_account(query: bytes, account_asked: str | None) -> None:
+    asked: list[str | None] = []
+    reply = get(application(asked), "/", query)
+    assert asked == [account_asked]
+    assert reply.body == "é".encode()
+    assert dict(reply.headers)["content-security-policy"] == CONTENT_SECURITY_POLICY
+
+
+def test_the_script_is_served() -> None:
+    reply = get(application([]), "/-/page.js")
+    assert (reply.status, reply.content_type) == (200, "text/javascript; charset=utf-8")
+    assert b"Intl.DateTimeFormat" in reply.body
+
+
+def test_the_service_fills_it_in() -> None:
+    settings = Settings((AccountSettings("shop", KeySource(Secret("S3CR+T/of-shop")), monthly_budget=50),))
+    clock = FakeClock()
+    service = Service(settings, lambda: settings, Paces(5, clock, None), None, clock, "/other")
+    read = Page(get(service.application(), "/").body.decode())
+    assert "No figures yet of shop." in read.texts("p")
+    assert read.texts("h2") == ["Not ready", "shop"]
+    assert read.texts("dd") == ["50.00"]
+    assert read.all("a")[0].attributes["href"] == "./other"
+    assert "S3CR" not in read.html
+
+
+def test_the_limit_is_that_of_the_status() -> None:
+    busy = replace(STATUS, requests_last_minute=1, requests_per_minute=2)
+    assert "1 of at most 2 requests" in " ".join(Page(render((), busy, NOW, "/m")).text.split())
+
+
+def test_accounts_without_names_or_figures_count() -> None:
+    two = (fresh("a"), account("b"))
+    assert "1 of 2 accounts has no figures yet" in page(two).texts("title")[0]
+    healthy: tuple[Account, ...] = (account("a"), account("b"))
+    assert "All 2 accounts are up to date" in page(healthy).texts("title")[0]

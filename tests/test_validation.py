@@ -1,0 +1,77 @@
+"""What does not fit is named by its path and by what would be right, and never quoted."""
+
+from typing import Any, Literal
+
+import msgspec
+import pytest
+
+from exporter.validation import SchemaError, convert, showable
+
+SECRET = "S3CR3T"
+
+
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    count: int = 0
+
+
+class Outer(msgspec.Struct, forbid_unknown_fields=True):
+    items: list[Inner] = []
+    table: dict[str, int] = {}
+    mode: Literal["a", "b"] = "a"
+    one: Inner | None = None
+
+
+EXPECTED = {"": "keys and values", "count": "a whole number", "items": "a list", "items[]": "an item"}
+
+
+def test_what_fits_is_converted() -> None:
+    assert convert({"items": [{"name": "x"}]}, Outer, EXPECTED) == Outer(items=[Inner("x")])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (SECRET, "expected keys and values"),
+        ({"items": SECRET}, "items: expected a list"),
+        ({"items": [SECRET]}, "items[0]: expected an item"),
+        (
+            {"items": [{"name": "x"}, {"name": "y", "count": SECRET}]},
+            "items[1].count: expected a whole number",
+        ),
+        ({"items": [{"count": 1}]}, "items[0].name: is missing"),
+        ({"one": {"name": "x", "other": SECRET}}, "one.other: unknown key"),
+        ({"one": {"name": "x", SECRET: 1}}, "one.…: unknown key"),
+        ({"one": {"name": "x", 5: SECRET}}, "one: has a key that is not text: put it in quotes"),
+        ({1: SECRET}, "has a key that is not text: put it in quotes"),
+        ({"one": {"name": 1}}, "one.name: expected str, got int"),
+    ],
+)
+def test_says_what_is_wrong(value: Any, message: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        convert(value, Outer, EXPECTED)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("value", [{"mode": SECRET}, {"table": {"x": SECRET}}, {"table": {SECRET: "x"}}])
+def test_never_quotes(value: Any) -> None:
+    with pytest.raises(SchemaError) as caught:
+        convert(value, Outer, EXPECTED)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_knows_the_unknown_key_for_whoever_wants_to_help() -> None:
+    with pytest.raises(SchemaError) as caught:
+        convert({"itms": []}, Outer, EXPECTED)
+    assert (caught.value.path, caught.value.unknown) == ("itms", "itms")
+
+
+@pytest.mark.parametrize("name", ["poll_intervall", "apiKey", "api-key", "a b", "a.b"])
+def test_names_of_keys_are_shown(name: str) -> None:
+    assert showable(name) == name
+
+
+@pytest.mark.parametrize("name", ["", SECRET, "a\nb", "x" * 41, "a'b", "é"])
+def test_what_may_be_something_else_is_not(name: str) -> None:
+    assert showable(name) == "…"

@@ -1,0 +1,290 @@
+"""Passwords: who comes in, what it costs, and what is remembered of it."""
+
+import asyncio
+import base64
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+
+from exporter.web import auth
+from exporter.web.app import Reply, send_reply
+from exporter.web.auth import Busy, Guard, PasswordChecker
+from exporter.web.security import Door
+from tests.support.web_security import PASSWORD, WebFiles, hashed
+
+USERS = {b"alice": hashed("one").encode(), b"bob": hashed("two").encode()}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> WebFiles:
+    return WebFiles(tmp_path)
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The hashes that bcrypt was asked for."""
+    asked: list[bytes] = []
+    real = bcrypt.checkpw
+
+    def checkpw(password: bytes, hash_: bytes) -> bool:
+        asked.append(hash_)
+        return real(password, hash_)
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    return asked
+
+
+def check_all(*pairs: tuple[bytes, bytes], users: dict[bytes, bytes] = USERS) -> list[bool]:
+    async def check() -> list[bool]:
+        checker = PasswordChecker()
+        return [await checker.check(users, name, password) for name, password in pairs]
+
+    return asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "right"),
+    [
+        (b"alice", b"one", True),
+        (b"bob", b"two", True),
+        (b"alice", b"two", False),
+        (b"carol", b"one", False),
+        (b"carol", b"two", False),
+        (b"", b"", False),
+        (b"Alice", b"one", False),
+        (b"alice", b"one\0", False),
+        (b"alice", b"o" * 73, False),
+    ],
+)
+def test_the_right_password_of_the_right_user_comes_in(name: bytes, password: bytes, right: bool) -> None:
+    assert check_all((name, password)) == [right]
+
+
+def test_what_bcrypt_would_cut_off_is_not_ignored() -> None:
+    password = b"p" * 72
+    users = {b"alice": bcrypt.hashpw(password, bcrypt.gensalt(4))}
+    assert check_all((b"alice", password), (b"alice", password + b"q"), users=users) == [True, False]
+
+
+def test_a_hash_of_no_password_lets_nobody_in() -> None:
+    users = {b"alice": b"$2b$04$" + b"z" * 53}
+    assert check_all((b"alice", b"z"), (b"alice", b""), users=users) == [False, False]
+
+
+@pytest.mark.parametrize("variant", [b"$2a$", b"$2b$", b"$2y$"])
+def test_every_variant_of_bcrypt_works(variant: bytes) -> None:
+    users = {b"alice": USERS[b"alice"].replace(b"$2b$", variant)}
+    assert check_all((b"alice", b"one"), users=users) == [True]
+
+
+def test_an_unknown_user_costs_what_a_known_one_costs(checked: list[bytes]) -> None:
+    names = [b"user-%d" % number for number in range(40)]
+    assert not any(check_all(*((name, b"one") for name in names)))
+    assert len(checked) == len(names)
+    assert set(checked) == set(USERS.values())
+
+
+def test_a_name_is_always_as_costly_as_before(checked: list[bytes]) -> None:
+    check_all(*[(b"carol", b"one")] * 20)
+    assert len(checked) == 20
+    assert len(set(checked)) == 1
+
+
+def test_only_right_passwords_are_remembered(checked: list[bytes]) -> None:
+    right, wrong = (b"alice", b"one"), (b"alice", b"two")
+    assert check_all(right, right, wrong, wrong, right) == [True, True, False, False, True]
+    assert len(checked) == 3
+
+
+def test_what_is_remembered_is_bounded_and_tells_no_password(
+    checked: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "_REMEMBERED", 2)
+    users = {b"user-%d" % number: hashed(f"password-{number}").encode() for number in range(3)}
+    pairs = [(name, b"password-%d" % number) for number, name in enumerate(users)]
+
+    async def check() -> PasswordChecker:
+        checker = PasswordChecker()
+        for name, password in (pairs[0], pairs[1], pairs[0], pairs[2], pairs[0], pairs[1]):
+            assert await checker.check(users, name, password)
+        return checker
+
+    remembered = asyncio.run(check())._right
+    assert len(checked) == 4  # the one not used for longest went
+    assert len(remembered) == 2
+    assert "password" not in repr(remembered)
+
+
+def test_a_changed_hash_forgets_the_old_password(checked: list[bytes]) -> None:
+    async def check() -> list[bool]:
+        checker = PasswordChecker()
+        changed = {b"alice": hashed("other").encode()}
+        return [
+            await checker.check(users, b"alice", b"one")
+            for users in (USERS, changed, {b"bob": USERS[b"alice"]})
+        ]
+
+    assert asyncio.run(check()) == [True, False, False]
+
+
+def test_name_and_password_are_not_confused() -> None:
+    checker = PasswordChecker()
+    assert checker._mark(b"ab", b"c") != checker._mark(b"a", b"bc")
+    assert checker._mark(b"ab", b"c") != PasswordChecker()._mark(b"ab", b"c")
+
+
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, list[int]]]:
+    """Let every check wait for an event; count how many run at once."""
+    released = threading.Event()
+    running: list[int] = []
+    inside = threading.Semaphore(0)
+
+    def checkpw(*_: bytes) -> bool:
+        inside.release()
+        running.append(inside._value)
+        released.wait(30)
+        inside.acquire()
+        return True
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    yield released, running
+    released.set()
+
+
+def test_checks_wait_for_each_other_off_the_event_loop_and_not_without_end(
+    stuck: tuple[threading.Event, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "_MAX_WAITING", 4)
+    released, running = stuck
+
+    async def check() -> list[bool]:
+        checker = PasswordChecker()
+        checks = [asyncio.create_task(checker.check(USERS, b"alice", b"%d" % number)) for number in range(4)]
+        while not running:
+            await asyncio.sleep(0)  # the loop goes on while bcrypt works
+        with pytest.raises(Busy):
+            await checker.check(USERS, b"alice", b"one more")
+        released.set()
+        right = await asyncio.gather(*checks)
+        assert await checker.check(USERS, b"alice", b"one more")
+        return right
+
+    assert asyncio.run(check()) == [True] * 4
+    assert running == [1] * 5
+
+
+def test_a_known_password_does_not_wait_for_others(stuck: tuple[threading.Event, list[int]]) -> None:
+    released, running = stuck
+
+    async def check() -> None:
+        checker = PasswordChecker()
+        released.set()
+        assert await checker.check(USERS, b"alice", b"one")
+        released.clear()
+        waiting = asyncio.create_task(checker.check(USERS, b"bob", b"wrong"))
+        while len(running) < 2:
+            await asyncio.sleep(0)
+        assert await checker.check(USERS, b"alice", b"one")
+        assert not waiting.done()
+        released.set()
+        await waiting
+
+    asyncio.run(check())
+
+
+def test_a_check_in_progress_does_not_keep_the_process(stuck: tuple[threading.Event, list[int]]) -> None:
+    released, running = stuck
+
+    async def give_up() -> None:
+        check = asyncio.create_task(PasswordChecker().check(USERS, b"alice", b"one"))
+        while not running:
+            await asyncio.sleep(0)
+        check.cancel()
+
+    begin = time.monotonic()
+    asyncio.run(give_up())
+    assert time.monotonic() - begin < 5
+    assert [thread.daemon for thread in threading.enumerate() if thread.name == "bcrypt"] == [True]
+    released.set()
+
+
+def ask(door: Door, authorization: str | None) -> tuple[int, dict[str, str], bytes]:
+    """Return the reply of an application behind the door."""
+
+    async def answer(scope: Any, _receive: Any, send: Any) -> None:
+        await send_reply(Reply(200, b"inside\n", headers=(("x-frame-options", "sameorigin"),)), scope, send)
+
+    async def receive() -> dict[str, Any]:
+        return {}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [] if authorization is None else [(b"authorization", authorization.encode())]
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": headers}
+    asyncio.run(Guard(answer, door)(scope, receive, send))
+    start, body = sent
+    raw = start["headers"]
+    assert len(raw) == len(dict(raw))
+    return start["status"], {name.decode(): value.decode() for name, value in raw}, body["body"]
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (basic(f"Zoé:{PASSWORD}"), 200),
+        (basic(f"Zoé:{PASSWORD}").replace("Basic", "bAsIc"), 200),
+        (basic(f"Zoé:{PASSWORD}") + " ", 200),
+        (None, 401),
+        ("", 401),
+        ("Basic", 401),
+        ("Basic ", 401),
+        ("Basic !!!!", 401),
+        ("Basic " + "A" * 2000, 401),
+        (basic("Zoé"), 401),
+        (basic(":"), 401),
+        (basic("Zoé:"), 401),
+        (basic(f":{PASSWORD}"), 401),
+        (basic(f"Zoé:{PASSWORD}").replace("Basic", "Bearer"), 401),
+        (basic(f"Zoé:{PASSWORD}") + ", " + basic(f"Zoé:{PASSWORD}"), 401),
+    ],
+)
+def test_the_header(files: WebFiles, authorization: str | None, status: int) -> None:
+    door = Door(files.write(basic_auth_users={"Zoé": hashed()}))
+    replied, headers, body = ask(door, authorization)
+    assert replied == status
+    assert body == (b"inside\n" if status == 200 else b"Unauthorized\n")
+    assert ("www-authenticate" in headers) is (status == 401)
+
+
+def test_without_users_nobody_is_asked(files: WebFiles) -> None:
+    assert ask(Door(files.write()), None)[0] == 200
+
+
+def test_too_many_logins_are_told_to_come_back(files: WebFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_MAX_WAITING", 0)
+    door = Door(files.write(basic_auth_users={"Zoé": hashed()}))
+    status, headers, _ = ask(door, basic(f"Zoé:{PASSWORD}"))
+    assert (status, headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.parametrize("authorization", [None, basic(f"Zoé:{PASSWORD}")])
+def test_headers_are_set_in_every_reply_in_place_of_ours(files: WebFiles, authorization: str | None) -> None:
+    headers = {"X-Frame-Options": "deny", "Strict-Transport-Security": "max-age=1"}
+    path = files.write(basic_auth_users={"Zoé": hashed()}, http_server_config={"headers": headers})
+    _, replied, _ = ask(Door(path), authorization)
+    assert replied["x-frame-options"] == "deny"
+    assert replied["strict-transport-security"] == "max-age=1"
+    assert replied["x-content-type-options"] == "nosniff"

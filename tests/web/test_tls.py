@@ -1,0 +1,280 @@
+"""TLS contexts, and what a handshake with them comes to."""
+
+import ssl
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+
+from exporter.validation import SchemaError
+from exporter.web import config as web_config
+from exporter.web import tls
+from exporter.web.config import TlsConfig
+from exporter.web.security import Door
+from tests.support.web_security import WebFiles, hashed
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> WebFiles:
+    return WebFiles(tmp_path)
+
+
+def config_of(files: WebFiles, **keys: object) -> TlsConfig:
+    config = web_config.load(files.write(tls=keys)).tls
+    assert config
+    return config
+
+
+def shake_hands(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Return both ends of a finished handshake, made in memory."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = server_context.wrap_bio(to_server, to_client, server_side=True)
+    client = client_context.wrap_bio(to_client, to_server, server_hostname="localhost")
+    waiting = [client, server]
+    for _ in range(10):
+        for end in tuple(waiting):
+            try:
+                end.do_handshake()
+                waiting.remove(end)
+            except ssl.SSLWantReadError:
+                pass
+    assert not waiting
+    return server, client
+
+
+def complaint(config: TlsConfig) -> str:
+    with pytest.raises(SchemaError) as caught:
+        tls.build_context(config)
+    return str(caught.value)
+
+
+def test_a_client_that_trusts_the_ca_comes_in(files: WebFiles) -> None:
+    server, client = shake_hands(tls.build_context(config_of(files)), files.client_context())
+    assert server.version() == "TLSv1.3"
+    assert client.getpeercert()
+    assert tls.admits(config_of(files), server.getpeercert())
+
+
+@pytest.mark.parametrize(("server_only", "client_only"), [("TLS12", "TLSv1_3"), ("TLS13", "TLSv1_2")])
+def test_versions_are_kept_to(files: WebFiles, server_only: str, client_only: str) -> None:
+    context = tls.build_context(config_of(files, min_version=server_only, max_version=server_only))
+    client = files.client_context()
+    client.minimum_version = client.maximum_version = ssl.TLSVersion[client_only]
+    with pytest.raises(ssl.SSLError):
+        shake_hands(context, client)
+    spoken = shake_hands(context, files.client_context())[0].version()
+    assert spoken == server_only.replace("TLS1", "TLSv1.")
+
+
+@pytest.mark.parametrize("prefer_server", [True, False])
+def test_suites_and_whose_order_counts(files: WebFiles, prefer_server: bool) -> None:
+    context = tls.build_context(
+        config_of(
+            files,
+            max_version="TLS12",
+            cipher_suites=[
+                "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+                "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+            ],
+            prefer_server_cipher_suites=prefer_server,
+        )
+    )
+    client = files.client_context()
+    client.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256")
+    chosen = shake_hands(context, client)[0].cipher()
+    assert chosen
+    assert (
+        chosen[0] == f"ECDHE-ECDSA-AES{128 if prefer_server else 256}-GCM-SHA{256 if prefer_server else 384}"
+    )
+    client.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")
+    with pytest.raises(ssl.SSLError):
+        shake_hands(context, client)
+
+
+@pytest.mark.parametrize(
+    ("kind", "nothing", "own", "strange"),
+    [
+        ("NoClientCert", True, True, True),
+        ("VerifyClientCertIfGiven", True, True, False),
+        ("RequireAndVerifyClientCert", False, True, False),
+    ],
+)
+def test_which_clients_come_in(files: WebFiles, kind: str, nothing: bool, own: bool, strange: bool) -> None:
+    ca = {} if kind == "NoClientCert" else {"client_ca_file": "ca.crt"}
+    context = tls.build_context(config_of(files, client_auth_type=kind, **ca))
+
+    def comes_in(certificate: tuple[str, str] | None) -> bool:
+        client = files.client_context()
+        client.maximum_version = ssl.TLSVersion.TLSv1_2  # in 1.3, a client is done before it is refused
+        if certificate:
+            client.load_cert_chain(*certificate)
+        try:
+            shake_hands(context, client)
+        except ssl.SSLError:
+            return False
+        return True
+
+    assert comes_in(None) is nothing
+    assert comes_in(files.client("prometheus")) is own
+    assert comes_in(files.client("prometheus", ca=trustme.CA())) is strange
+
+
+@pytest.mark.parametrize(
+    ("allowed", "name", "admitted"),
+    [
+        ("prometheus.example", "prometheus.example", True),
+        ("prometheus.example", "prometheus.example.org", False),
+        ("prometheus.example", "*.example", False),
+        ("192.0.2.7", "192.0.2.7", True),
+        ("192.0.2.7", "192.0.2.70", False),
+        ("2001:DB8::0001", "2001:db8:0:0:0:0:0:1", True),
+        ("ops@example.org", "ops@example.org", True),
+        ("spiffe://example.org/prometheus", None, False),
+    ],
+)
+def test_allowed_names(files: WebFiles, allowed: str, name: str | None, admitted: bool) -> None:
+    config = config_of(
+        files,
+        client_ca_file="ca.crt",
+        client_auth_type="RequireAndVerifyClientCert",
+        client_allowed_sans=[allowed],
+    )
+    client = files.client_context()
+    client.load_cert_chain(*files.client(name or "elsewhere.example"))
+    server, _ = shake_hands(tls.build_context(config), client)
+    assert tls.admits(config, server.getpeercert()) is admitted
+
+
+def test_an_empty_list_of_names_admits_nobody(files: WebFiles) -> None:
+    config = config_of(
+        files, client_ca_file="ca.crt", client_auth_type="RequireAndVerifyClientCert", client_allowed_sans=[]
+    )
+    assert not tls.admits(config, {"subjectAltName": (("DNS", "any"),)})
+    assert not tls.admits(config, None)
+
+
+@pytest.mark.parametrize("name", ["cert_file", "key_file", "client_ca_file"])
+def test_a_file_that_cannot_be_read_is_named(files: WebFiles, name: str) -> None:
+    keys = {"client_ca_file": "ca.crt", "client_auth_type": "RequireAndVerifyClientCert", name: "missing"}
+    assert complaint(config_of(files, **keys)) == f"tls_server_config.{name}: no such file or directory"
+    keys[name] = "."
+    assert complaint(config_of(files, **keys)) == f"tls_server_config.{name}: is a directory"
+
+
+def test_what_is_no_certificate_or_key_is_refused(files: WebFiles) -> None:
+    pair = "tls_server_config.key_file: with cert_file: not a key and certificate in PEM"
+    assert complaint(config_of(files, cert_file="server.key")) == pair
+    assert complaint(config_of(files, key_file="server.crt")) == pair
+    (files.directory / "empty").touch()
+    assert complaint(config_of(files, cert_file="empty", key_file="empty")) == pair
+    keys = {"client_ca_file": "empty", "client_auth_type": "VerifyClientCertIfGiven"}
+    assert (
+        complaint(config_of(files, **keys))
+        == "tls_server_config.client_ca_file: holds no certificates in PEM"
+    )
+
+
+def test_suites_that_openssl_does_not_have_are_refused(files: WebFiles) -> None:
+    config = replace(config_of(files), ciphers="NO-SUCH-SUITE")
+    assert complaint(config) == "tls_server_config.cipher_suites: this OpenSSL has none of them"
+
+
+def test_a_key_of_another_certificate_is_refused(files: WebFiles) -> None:
+    files.client("other")
+    message = complaint(config_of(files, key_file="client.key"))
+    assert message == "tls_server_config.key_file: is not the key of cert_file"
+
+
+def test_an_encrypted_key_is_refused_without_asking_for_its_passphrase(files: WebFiles) -> None:
+    key = files.directory / "server.key"
+    loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+    key.write_bytes(
+        loaded.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"passphrase"),
+        )
+    )
+    message = complaint(config_of(files))
+    assert message == "tls_server_config.key_file: is encrypted: a key without a passphrase is needed"
+
+
+def test_nothing_is_read_again_while_nothing_changes(
+    files: WebFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = Door(files.write(tls={}))
+    monkeypatch.setattr(tls, "build_context", None)
+    assert door.context is door.context
+    assert door.config is door.config
+
+
+def test_what_changes_takes_effect_whole(files: WebFiles) -> None:
+    door = Door(files.write(tls={}))
+    files.write(
+        tls={
+            "min_version": "TLS13",
+            "client_ca_file": "ca.crt",
+            "client_auth_type": "VerifyClientCertIfGiven",
+        }
+    )
+    context = door.context
+    assert context
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_3
+    assert context.verify_mode == ssl.CERT_OPTIONAL
+
+
+VERIFIED = {
+    "client_ca_file": "ca.crt",
+    "client_auth_type": "RequireAndVerifyClientCert",
+    "client_allowed_sans": ["a"],
+}
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        ({"tls": VERIFIED}, "basic_auth_users cannot be emptied without a restart"),
+        ({"basic_auth_users": {"a": hashed()}}, "TLS cannot be turned on or off without a restart"),
+        (
+            {"tls": {**VERIFIED, "client_allowed_sans": None}, "basic_auth_users": {"a": hashed()}},
+            "client certificates cannot be asked for less strictly without a restart",
+        ),
+        (
+            {"tls": {}, "basic_auth_users": {"a": hashed()}},
+            "client certificates cannot be asked for less strictly without a restart",
+        ),
+    ],
+)
+def test_a_changed_file_does_not_open_the_door_of_a_running_process(
+    files: WebFiles, caplog: pytest.LogCaptureFixture, now: dict[str, Any], reason: str
+) -> None:
+    door = Door(files.write(tls=VERIFIED, basic_auth_users={"a": hashed()}))
+    config, context = door.config, door.context
+    files.write(**now)
+    for _ in range(3):
+        assert door.config is config
+        assert door.context is context
+    assert [vars(record)["reason"] for record in caplog.records] == [reason]
+
+
+def test_a_file_that_is_gone_changes_nothing_and_is_read_when_it_is_back(
+    files: WebFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    door = Door(files.write(tls={}))
+    context = door.context
+    key = (files.directory / "server.key").read_bytes()
+    (files.directory / "server.key").unlink()
+    files.path.unlink()
+    for _ in range(3):
+        assert door.context is context
+    assert len(caplog.records) == 1
+    files.write(tls={})
+    assert door.context is context
+    assert len(caplog.records) == 2
+    (files.directory / "server.key").write_bytes(key)
+    assert door.context is not context
