@@ -12,7 +12,7 @@ from pathlib import Path
 
 from exporter import log
 from exporter.config import loader as config
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.service import Service
 from exporter.state.directory import StateDirectory
 from exporter.web.server import listen
@@ -50,8 +50,8 @@ def main() -> int:
     clock = SkippingClock(float(hours) * 3600)
     settings = config.load(Path(configuration), os.environ, None)
     directory = StateDirectory(Path(state))
-    paces = Paces(settings.requests_per_minute, clock, directory)
-    service = Service(settings, lambda: settings, paces, directory, clock, "/metrics")
+    limiters = RateLimiters(settings.requests_per_minute, clock, directory)
+    service = Service(settings, lambda: settings, limiters, directory, clock, "/metrics")
     with listen("127.0.0.1", int(port)) as listening:
         return asyncio.run(service.run(listening))
 

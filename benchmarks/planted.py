@@ -53,7 +53,7 @@ def plant(directory: Path, accounts: int, base_url: str, **settings: object) -> 
             figures = account.figures
             for query in Query:
                 figures = client.fetch(query, key, figures, clock.monotonic() + 30)
-            store.publish(msgspec.structs.replace(account, figures=figures), figures_of=key)
+            store.publish(msgspec.structs.replace(account, figures=figures), key=key)
     settings = {"base_url": base_url, "poll_interval": "15m" if accounts == 1 else "1d", **settings}
     if accounts > 1:
         settings["accounts"] = [

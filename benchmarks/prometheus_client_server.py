@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from exporter.clock import SystemClock
 from exporter.config import loader as config
 from exporter.metrics import families as metrics
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.service import Service
 from exporter.state.directory import StateDirectory
 
@@ -42,8 +42,8 @@ def main() -> None:
     configuration, state, port = sys.argv[1:]
     clock = SystemClock()
     settings = config.load(Path(configuration), os.environ, None)
-    paces = Paces(settings.requests_per_minute, clock)
-    service = Service(settings, lambda: settings, paces, StateDirectory(Path(state)), clock, "/metrics")
+    limiters = RateLimiters(settings.requests_per_minute, clock)
+    service = Service(settings, lambda: settings, limiters, StateDirectory(Path(state)), clock, "/metrics")
     registry = CollectorRegistry()
     registry.register(Everything(service))
     start_http_server(int(port), "127.0.0.1", registry)

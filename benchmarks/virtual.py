@@ -11,11 +11,13 @@ from urllib.parse import urlencode
 
 from exporter.api.client import Client
 from exporter.api.replies import RawReply
+from exporter.config.api_key import KeySource
 from exporter.config.loader import shortest_interval
-from exporter.config.settings import AccountSettings, KeySource, LimitScope, Settings
+from exporter.config.settings import AccountSettings, Settings
 from exporter.model import Failure, Figures, Query, Reason
 from exporter.polling.poller import Poller
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.limiter import LimitScope
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.simulator.api import Options
 from exporter.simulator.simulator import Simulator, most_in_60s
@@ -131,8 +133,8 @@ def play(
     api = Api(clock, dict.fromkeys(keys[:failing], reason))
     client = _Watched(Client(api, clock, settings.statistics), clock)
     state = StateDirectory(directory)
-    paces = Paces(settings.requests_per_minute, clock, state, scope=settings.limit_scope)
-    poller = Poller(settings, client, paces, Store(state), clock)
+    limiters = RateLimiters(settings.requests_per_minute, clock, state, scope=settings.limit_scope)
+    poller = Poller(settings, client, limiters, Store(state), clock)
     start = clock.monotonic()
     settled = start + hours * 3600 / 4
     end = start + hours * 3600

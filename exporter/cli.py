@@ -18,10 +18,10 @@ from exporter.clock import SystemClock
 from exporter.config import loader as config
 from exporter.config.settings import Settings
 from exporter.durations import format_duration
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.service import Service
 from exporter.state.directory import StateDirectory
-from exporter.web.security import Door
+from exporter.web.security import WebSecurity
 from exporter.web.server import ListenError, format_address, listen, parse_listen_address
 
 logger = logging.getLogger("exporter")
@@ -101,14 +101,14 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
         return config.load(flags.config_file, os.environ, demo_url)
 
     settings = read_settings()
-    door = _door(flags.web_config_file)
+    security = _security(flags.web_config_file)
     if flags.config_check:
         print(_describe(settings))
         return 0
     host, port = flags.listen_address
     with listen(host, port) as listening:
-        paces, directory = _paces_and_directory(flags, settings, demo_url, clock)
-        service = Service(settings, read_settings, paces, directory, clock, flags.telemetry_path, door)
+        limiters, directory = _paces_and_directory(flags, settings, demo_url, clock)
+        service = Service(settings, read_settings, limiters, directory, clock, flags.telemetry_path, security)
         logger.info(
             "listening",
             extra={
@@ -126,21 +126,21 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
 
 def _backfill(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
     settings = config.load(flags.config_file, os.environ, demo_url)
-    paces, directory = _paces_and_directory(flags, settings, demo_url, clock)
+    limiters, directory = _paces_and_directory(flags, settings, demo_url, clock)
     # A simulated API is another one with each start: what was kept of it could not be used again.
-    return backfill_command.run(flags, settings, paces, None if demo_url else directory, clock)
+    return backfill_command.run(flags, settings, limiters, None if demo_url else directory, clock)
 
 
 def _paces_and_directory(
     flags: argparse.Namespace, settings: Settings, demo_url: str | None, clock: SystemClock
-) -> tuple[Paces, StateDirectory | None]:
+) -> tuple[RateLimiters, StateDirectory | None]:
     limit, scope = settings.requests_per_minute, settings.limit_scope
     if demo_url:
         # Nobody but this process can have asked the simulated API: it was born with it.
-        paces = Paces(limit, clock, past_is_empty=True, scope=scope)
-        return paces, StateDirectory(flags.state_dir) if flags.state_dir else None
+        limiters = RateLimiters(limit, clock, past_is_empty=True, scope=scope)
+        return limiters, StateDirectory(flags.state_dir) if flags.state_dir else None
     directory = StateDirectory(state_dir(flags.state_dir, os.environ))
-    return Paces(limit, clock, directory, scope=scope), directory
+    return RateLimiters(limit, clock, directory, scope=scope), directory
 
 
 @contextlib.contextmanager
@@ -157,8 +157,8 @@ def _simulated_api(flags: argparse.Namespace) -> Iterator[str | None]:
         yield server.base_url
 
 
-def _door(path: Path | None) -> Door | None:
-    return Door(path) if path else None
+def _security(path: Path | None) -> WebSecurity | None:
+    return WebSecurity(path) if path else None
 
 
 def _describe(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """What the exporter knows: the figures of each account, and how asking for them went. All of it immutable."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -132,19 +133,19 @@ class Poll(msgspec.Struct, frozen=True):
     failures_in_a_row: int = 0
 
 
-class Exchanges(msgspec.Struct, frozen=True):
+class RequestStats(msgspec.Struct, frozen=True):
     """Count and total duration (seconds) of an endpoint's exchanges, and how many failed, by reason."""
 
     count: int = 0
     seconds: float = 0.0
     failures: Mapping[Reason, int] = {}
 
-    def plus(self, seconds: float, failure: Reason | None) -> "Exchanges":
+    def plus(self, seconds: float, failure: Reason | None) -> "RequestStats":
         """Count one more exchange."""
         failures = self.failures
         if failure:
             failures = {**failures, failure: failures.get(failure, 0) + 1}
-        return Exchanges(self.count + 1, self.seconds + seconds, failures)
+        return RequestStats(self.count + 1, self.seconds + seconds, failures)
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -154,7 +155,7 @@ class Account(msgspec.Struct, frozen=True):
     monthly_budget: float | None
     figures: Figures
     polls: Mapping[Query, Poll]
-    exchanges: Mapping[Endpoint, Exchanges]
+    request_stats: Mapping[Endpoint, RequestStats]
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -172,3 +173,19 @@ class Account(msgspec.Struct, frozen=True):
 
 
 Snapshot = tuple[Account, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What there is to know of the exporter itself, beside the accounts. Times are Unix seconds."""
+
+    poll_interval: float
+    requests_per_minute: int
+    requests_last_minute: int
+    state_writable: bool
+    reload_successful: bool
+    reload_success_time: float
+    wall_clock_offset: float
+    """What turns an instant of the monotonic clock into a Unix time."""
+    limit_per_key: bool = False
+    """Whether the limit counts requests with each key by itself, not all together."""

@@ -18,15 +18,16 @@ from exporter.config.settings import Settings
 from exporter.durations import format_duration
 from exporter.metrics import families as metrics
 from exporter.metrics.exposition import Exposition, Part
+from exporter.model import Status
 from exporter.polling.poller import Poller
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
 from exporter.status_page import page as status_page
 from exporter.web.app import Application, Pages
 from exporter.web.auth import Guard
 from exporter.web.repeats import Repeats
-from exporter.web.security import Door
+from exporter.web.security import WebSecurity
 from exporter.web.server import Server
 
 logger = logging.getLogger(__name__)
@@ -47,21 +48,21 @@ class Service:
         self,
         settings: Settings,
         read_settings: Callable[[], Settings],
-        paces: Paces,
+        limiters: RateLimiters,
         state: StateDirectory | None,
         clock: Clock,
         telemetry_path: str,
-        door: Door | None = None,
+        security: WebSecurity | None = None,
     ) -> None:
         self._settings = settings
         self._read_settings = read_settings
-        self._paces = paces
+        self._limiters = limiters
         self._state = state
         self._clock = clock
         self._telemetry_path = telemetry_path
-        self._door = door
+        self._security = security
         self._store = Store(state)
-        self._poller = Poller(settings, self._client(settings), paces, self._store, clock)
+        self._poller = Poller(settings, self._client(settings), limiters, self._store, clock)
         self._reload_successful = True
         self._reload_success_time = clock.time()
         self._poller_failed = False
@@ -72,7 +73,7 @@ class Service:
             exposition=Exposition(self.parts, self._clock),
             status_page=self._status_page,
             healthy=lambda: "polling has ended" if self._poller_failed else "",
-            ready=self.missing,
+            ready=self.not_ready_reason,
             reload=self.reload,
         )
         return Application(pages, self._telemetry_path)
@@ -82,8 +83,8 @@ class Service:
         application = self.application()
         # With a door, every request is looked at anew: who may come in can change between two.
         server = (
-            Server(Guard(application, self._door), self._door)
-            if self._door
+            Server(Guard(application, self._security), self._security)
+            if self._security
             else Server(application, repeats=Repeats(application))
         )
         loop = asyncio.get_running_loop()
@@ -116,7 +117,7 @@ class Service:
     def parts(self) -> Iterator[Part]:
         """Yield all metrics as they are now, account by account."""
         status = self._status()
-        offset = status.wall_minus_monotonic
+        offset = status.wall_clock_offset
         for account in self._store.snapshot:
             yield Part(
                 ("account", account.name), partial(metrics.of_accounts, (account,), offset), (account, offset)
@@ -124,20 +125,20 @@ class Service:
         yield Part("exporter", partial(metrics.of_exporter, status), status)
         yield Part("process", PROCESS_COLLECTOR.collect)
 
-    def _status(self) -> metrics.Status:
-        return metrics.Status(
+    def _status(self) -> Status:
+        return Status(
             poll_interval=self._settings.poll_interval,
             requests_per_minute=self._settings.requests_per_minute,
-            requests_last_minute=self._paces.requests_last_minute(),
+            requests_last_minute=self._limiters.requests_last_minute(),
             state_writable=self._state is None or self._state.writable,
             reload_successful=self._reload_successful,
             reload_success_time=self._reload_success_time,
-            limit_scope=self._settings.limit_scope,
+            limit_per_key=self._settings.limit_scope == "account",
             # Rounded, it is the same as long as nobody steps the clock.
-            wall_minus_monotonic=round(self._clock.time() - self._clock.monotonic(), 1),
+            wall_clock_offset=round(self._clock.time() - self._clock.monotonic(), 1),
         )
 
-    def missing(self) -> str:
+    def not_ready_reason(self) -> str:
         """Say which accounts have no figures yet, and why; nothing once all have."""
         without = [account for account in self._store.snapshot if not account.has_figures]
         if not without:
@@ -152,8 +153,10 @@ class Service:
         parts = [f"no figures yet{f' of {shown}' if shown else ''}"]
         if reasons:
             parts.append(f"polling fails: {', '.join(reasons)}")
-        elif seconds := self._paces.seconds_left_of_unknown_past():
-            what = "with a key before is unknown, so its" if self._paces.scope == "account" else _BEFORE_START
+        elif seconds := self._limiters.seconds_left_of_unknown_past():
+            what = (
+                "with a key before is unknown, so its" if self._limiters.scope == "account" else _BEFORE_START
+            )
             parts.append(f"what was requested {what} first request waits: {format_duration(seconds)} left")
         return "; ".join(parts)
 
@@ -181,6 +184,6 @@ class Service:
             self._status(),
             self._clock.time(),
             self._telemetry_path,
-            self.missing(),
+            self.not_ready_reason(),
             account,
         )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from exporter.ratelimit.limiter import boot_id
-from exporter.ratelimit.lock_file import PaceFile
+from exporter.ratelimit.lock_file import LockFile
 from exporter.state.directory import StateDirectory
 from tests.support.fakes import FakeClock
 from tests.support.peer import resources
@@ -92,7 +92,7 @@ def processes() -> Iterator[Started]:
 def state(tmp_path: Path) -> Path:
     """A state directory as a process left it that asked nothing lately: its past is known."""
     directory = StateDirectory(tmp_path / "state")
-    with PaceFile(directory, boot_id()).locked() as file:
+    with LockFile(directory, boot_id()).locked() as file:
         assert file
         file.write(time.monotonic())
     return directory.path

@@ -7,13 +7,13 @@ from exporter.model import (
     Account,
     Credits,
     Endpoint,
-    Exchanges,
     Failure,
     Figures,
     MonthFigures,
     Poll,
     Query,
     Reason,
+    RequestStats,
 )
 
 SEPTEMBER, OCTOBER, HALF, FULL = (MonthFigures(float(cost), cost * 20) for cost in (900, 1000, 500, 1100))
@@ -93,11 +93,11 @@ def test_figures_survive_being_written_down() -> None:
 
 
 def test_exchanges_are_counted() -> None:
-    exchanges = Exchanges().plus(0.5, None).plus(30, Reason.TIMEOUT).plus(30, Reason.TIMEOUT)
-    assert exchanges.plus(1, Reason.RATE_LIMITED) == Exchanges(
+    request_stats = RequestStats().plus(0.5, None).plus(30, Reason.TIMEOUT).plus(30, Reason.TIMEOUT)
+    assert request_stats.plus(1, Reason.RATE_LIMITED) == RequestStats(
         4, 61.5, {Reason.TIMEOUT: 2, Reason.RATE_LIMITED: 1}
     )
-    assert exchanges == Exchanges(3, 60.5, {Reason.TIMEOUT: 2})
+    assert request_stats == RequestStats(3, 60.5, {Reason.TIMEOUT: 2})
 
 
 def test_an_account_knows_what_is_asked_of_which_endpoint() -> None:

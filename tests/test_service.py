@@ -9,12 +9,14 @@ import msgspec
 import pytest
 from prometheus_client import generate_latest
 
+from exporter.config.api_key import KeySource
 from exporter.config.loader import ConfigError
-from exporter.config.settings import AccountSettings, KeySource, LimitScope, Settings
+from exporter.config.settings import AccountSettings, Settings
 from exporter.metrics import families as metrics
 from exporter.metrics.exposition import Exposition
 from exporter.model import Credits, Query, Reason
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.limiter import LimitScope
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.service import Service
 from exporter.state.store import Store
@@ -43,8 +45,8 @@ Made = tuple[Service, Configuration]
 
 def made(clock: FakeClock, *names: str | None, scope: LimitScope = "all") -> Made:
     configuration = Configuration(*names or (None,), scope=scope)
-    paces = Paces(5, clock, scope=scope)
-    service = Service(configuration.settings, configuration.read, paces, None, clock, "/metrics")
+    limiters = RateLimiters(5, clock, scope=scope)
+    service = Service(configuration.settings, configuration.read, limiters, None, clock, "/metrics")
     return service, configuration
 
 
@@ -74,29 +76,29 @@ def sample(service: Service, name: str) -> float:
 
 def test_is_ready_once_there_are_figures(clock: FakeClock) -> None:
     service, _ = made(clock)
-    assert service.missing() == "no figures yet"
+    assert service.not_ready_reason() == "no figures yet"
     with_figures(service)
-    assert service.missing() == ""
+    assert service.not_ready_reason() == ""
 
 
 def test_says_what_fails_as_long_as_there_are_none(clock: FakeClock) -> None:
     service, _ = made(clock)
     failing(service, Reason.KEY_REJECTED)
-    assert service.missing() == "no figures yet; polling fails: key_rejected"
+    assert service.not_ready_reason() == "no figures yet; polling fails: key_rejected"
 
 
 def test_figures_that_are_known_stay_ready_though_polling_fails(clock: FakeClock) -> None:
     service, _ = made(clock)
     with_figures(service)
     failing(service, Reason.TIMEOUT)
-    assert service.missing() == ""
+    assert service.not_ready_reason() == ""
 
 
 def test_says_that_the_first_request_waits(clock: FakeClock) -> None:
     service, _ = made(clock)
-    service._paces.of(Secret("any")).try_acquire(30)
+    service._limiters.of(Secret("any")).try_acquire(30)
     clock.advance(5)
-    assert service.missing() == (
+    assert service.not_ready_reason() == (
         "no figures yet; what was requested before this start is unknown, so the first request waits: 10s left"
     )
 
@@ -104,22 +106,22 @@ def test_says_that_the_first_request_waits(clock: FakeClock) -> None:
 def test_says_that_the_first_request_with_each_key_waits(clock: FakeClock) -> None:
     service, _ = made(clock, "a", "b", scope="account")
     service._poller.step()
-    assert service.missing().endswith(
+    assert service.not_ready_reason().endswith(
         "; what was requested with a key before is unknown, so its first request waits: 15s left"
     )
 
 
 def test_names_the_accounts_that_have_none(clock: FakeClock) -> None:
     service, _ = made(clock, "a", "b")
-    assert service.missing() == "no figures yet of a, b"
+    assert service.not_ready_reason() == "no figures yet of a, b"
     failing(service, Reason.TIMEOUT, "b")
     failing(service, Reason.ACCESS_DENIED, "a")
-    assert service.missing() == "no figures yet of a, b; polling fails: access_denied, timeout"
+    assert service.not_ready_reason() == "no figures yet of a, b; polling fails: access_denied, timeout"
 
 
 def test_names_five_accounts_at_most(clock: FakeClock) -> None:
     service, _ = made(clock, *"abcdefg")
-    assert service.missing() == "no figures yet of a, b, c, d, e and 2 more"
+    assert service.not_ready_reason() == "no figures yet of a, b, c, d, e and 2 more"
 
 
 def test_pages_say_so(clock: FakeClock) -> None:
@@ -199,7 +201,7 @@ def test_accounts_come_and_go_with_a_reload(clock: FakeClock) -> None:
     service.reload()
     service._poller.step()
     assert [account.name for account in store_of(service).snapshot] == ["b", "c"]
-    assert service.missing().startswith("no figures yet of c")
+    assert service.not_ready_reason().startswith("no figures yet of c")
 
 
 def page(exposition: Exposition, clock: FakeClock) -> bytes:

@@ -23,7 +23,7 @@ _ABORT = struct.pack("ii", 1, 0)
 _ORDERLY = struct.pack("ii", 0, 0)
 
 
-class Exchange:
+class GuardedSocket:
     """The socket of one exchange, and the right to cut it off.
 
     It holds a duplicate of the socket, since TLS takes the original over. The socket is set to be reset when closed,
@@ -70,7 +70,7 @@ class Exchange:
                 self._socket = None
 
 
-current: ContextVar[Exchange] = ContextVar("exchange of this thread")
+current: ContextVar[GuardedSocket] = ContextVar("exchange of this thread")
 
 
 class _Bounded(io.RawIOBase):

@@ -19,7 +19,7 @@ import urllib3
 
 from exporter import __version__
 from exporter.api.errors import TOO_LATE, failure_of
-from exporter.api.guarded_socket import Exchange, GuardedAdapter, current
+from exporter.api.guarded_socket import GuardedAdapter, GuardedSocket, current
 from exporter.api.replies import RawReply
 from exporter.clock import Clock
 from exporter.model import Failure, Reason
@@ -57,14 +57,14 @@ class Transport:
             self._session.proxies = requests.utils.get_environ_proxies(base_url)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, GuardedAdapter(max_retries=0))
-        self._exchange: Exchange | None = None
+        self._exchange: GuardedSocket | None = None
 
     def get(self, path: str, parameters: Mapping[str, str], deadline: float) -> RawReply:
         """Return the reply, whatever its status, before `deadline` on the monotonic clock. Raises Failure."""
         remaining = deadline - self._clock.monotonic()
         if remaining <= 0:
             raise Failure(Reason.TIMEOUT, TOO_LATE)
-        exchange = self._exchange = Exchange(deadline, self._clock)
+        exchange = self._exchange = GuardedSocket(deadline, self._clock)
         outcome: Future[RawReply] = Future()
         thread = threading.Thread(
             target=self._run,
@@ -88,7 +88,7 @@ class Transport:
 
     def _run(
         self,
-        exchange: Exchange,
+        exchange: GuardedSocket,
         path: str,
         parameters: Mapping[str, str],
         timeout: float,

@@ -21,7 +21,7 @@ from exporter.backfill.progress import Bar
 from exporter.clock import Clock
 from exporter.config.settings import Settings
 from exporter.durations import format_duration
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.state.directory import StateDirectory
 from exporter.state.files import replace_file
 
@@ -45,7 +45,7 @@ def parse(words: Sequence[str], now: float) -> argparse.Namespace:
 def run(
     flags: argparse.Namespace,
     settings: Settings,
-    paces: Paces,
+    limiters: RateLimiters,
     directory: StateDirectory | None,
     clock: Clock,
 ) -> int:
@@ -54,7 +54,7 @@ def run(
     if bar:
         log.configure(flags.log_level, flags.log_format, bar)
     client = Client(Transport(settings.base_url, clock), clock, settings.statistics)
-    backfill = Backfill(settings, flags.months, client, paces, directory, clock, bar)
+    backfill = Backfill(settings, flags.months, client, limiters, directory, clock, bar)
     requests = len(backfill.missing)
     logger.info(
         "backfill begins",

@@ -15,11 +15,11 @@ from exporter.durations import format_duration
 from exporter.model import Failure, MonthFigures, Poll
 from exporter.months import month_of, months_between, paris_date
 from exporter.polling.schedule import NEEDS_ANOTHER_KEY, after_failure
-from exporter.ratelimit.limiter import Pace, Permission, Wait
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.limiter import Permission, RateLimiter, Wait
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
-from exporter.state.files import KeptFigures
+from exporter.state.files import FiguresFiles
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Backfill:
         settings: Settings,
         months: Sequence[str],
         client: MonthFetcher,
-        paces: Paces,
+        limiters: RateLimiters,
         directory: StateDirectory | None,
         clock: Clock,
         bar: Bar | None = None,
@@ -88,13 +88,13 @@ class Backfill:
         self._settings = settings
         self._months = months
         self._client = client
-        self._paces = paces
+        self._limiters = limiters
         self._directory = directory
         self._clock = clock
         self._bar = bar
         self._stop = threading.Event()
-        self._kept = KeptFigures(directory, "backfill", dict[str, AskedMonth])
-        self._kept.base_url = settings.base_url
+        self._files = FiguresFiles(directory, "backfill", dict[str, AskedMonth])
+        self._files.base_url = settings.base_url
         self._asked = {account.name: self._load(account) for account in settings.accounts}
 
     @property
@@ -115,7 +115,7 @@ class Backfill:
     @property
     def seconds_left(self) -> float:
         """How long the rest takes at the pace, if nothing fails and nobody else asks."""
-        return len(self.missing) * self._paces.interval
+        return len(self.missing) * self._limiters.interval
 
     def figures(self) -> dict[str | None, dict[str, MonthFigures]]:
         """Return what the API has of the months, by account."""
@@ -139,7 +139,7 @@ class Backfill:
         self._client.cut_off()
 
     def _load(self, account: AccountSettings) -> dict[str, AskedMonth]:
-        kept = self._kept.load(account.name, account.key.read()) or {}
+        kept = self._files.load(account.name, account.key.read()) or {}
         now = self._clock.time()
         # A clock that was wrong may have let a month seem complete.
         return {
@@ -152,7 +152,7 @@ class Backfill:
         """Ask for a month until there is an answer."""
         poll = Poll(due=self._clock.monotonic())
         while True:
-            key, pace, deadline = self._permission(account, poll.due)
+            key, limiter, deadline = self._permission(account, poll.due)
             asked, answered = self._clock.time(), False
             try:
                 answer = AskedMonth(self._client.fetch_month(month, key, deadline), asked)
@@ -164,24 +164,24 @@ class Backfill:
                 self._take(account, month, answer, key)
                 return
             finally:
-                pace.release(answered=answered)
+                limiter.release(answered=answered)
 
-    def _permission(self, account: AccountSettings, due: float) -> tuple[Secret, Pace, float]:
+    def _permission(self, account: AccountSettings, due: float) -> tuple[Secret, RateLimiter, float]:
         """Wait until a request may be sent, from `due` on. Return with which key, at which pace, and its deadline."""
         while True:
             self._wait_until(due)
             key = account.key.read()
-            pace = self._paces.of(key)
-            permission = pace.try_acquire(self._settings.timeout)
+            limiter = self._limiters.of(key)
+            permission = limiter.try_acquire(self._settings.timeout)
             if self._directory and not self._directory.writable:
-                pace.release(answered=False)
+                limiter.release(answered=False)
                 raise BackfillError(
                     f"{self._directory.path}: cannot be written, and without it the limit cannot be kept together "
                     "with the exporter: run it as the exporter's user, with its --state.dir"
                 )
             match permission:
                 case Permission(deadline):
-                    return key, pace, deadline
+                    return key, limiter, deadline
                 case Wait(seconds):
                     due = self._clock.monotonic() + seconds
 
@@ -217,7 +217,7 @@ class Backfill:
     def _take(self, account: AccountSettings, month: str, answer: AskedMonth, key: Secret) -> None:
         asked = self._asked[account.name]
         asked[month] = answer
-        self._kept.save(account.name, asked, key)
+        self._files.save(account.name, asked, key)
         logger.log(
             logging.DEBUG if self._bar else logging.INFO,
             "month fetched" if answer.figures else "month not known to the API",
@@ -232,5 +232,5 @@ class Backfill:
     def _draw(self, seconds_to_next: float) -> None:
         if self._bar:
             left = len(self.missing)
-            time_left = format_duration(seconds_to_next + (left - 1) * self._paces.interval)
+            time_left = format_duration(seconds_to_next + (left - 1) * self._limiters.interval)
             self._bar.draw(self.total - left, self.total, f"about {time_left} left")

@@ -10,19 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from exporter.config.settings import (
-    BASE_URL,
-    AccountSettings,
-    DateRange,
-    Interval,
-    KeySource,
-    LimitScope,
-    Settings,
-    describe_key_error,
-)
+from exporter.config.api_key import KeySource, describe_key_error
+from exporter.config.settings import BASE_URL, AccountSettings, DateRange, Interval, Settings
 from exporter.config.yaml_file import read_yaml
 from exporter.durations import format_duration, parse_duration
-from exporter.ratelimit.limiter import MAX_REQUESTS_PER_MINUTE, MAX_TIMEOUT, pace_interval
+from exporter.ratelimit.limiter import MAX_REQUESTS_PER_MINUTE, MAX_TIMEOUT, LimitScope, request_interval
 from exporter.secret import Secret
 from exporter.validation import SchemaError, convert, known_keys
 
@@ -251,7 +243,9 @@ def _statistics(statistics: str | _Range) -> Interval:
 def shortest_interval(settings: Settings) -> int:
     """Return the least poll_interval that the limit leaves room for, in seconds: whole minutes where it is long."""
     least = (
-        _accounts_at_one_pace(settings) * len(settings.queries) * pace_interval(settings.requests_per_minute)
+        _accounts_at_one_pace(settings)
+        * len(settings.queries)
+        * request_interval(settings.requests_per_minute)
     )
     return math.ceil(least / 60) * 60 if least > 600 else math.ceil(least)
 
@@ -262,7 +256,7 @@ def _check_interval(settings: Settings) -> None:
         accounts = _accounts_at_one_pace(settings)
         who = " with the same key" * (settings.limit_scope == "account" and accounts > 1)
         requests = accounts * len(settings.queries)
-        possible = int(600 / pace_interval(settings.requests_per_minute)) / 10
+        possible = int(600 / request_interval(settings.requests_per_minute)) / 10
         raise SchemaError(
             "poll_interval",
             f"{accounts} account{'s' * (accounts > 1)}{who} need{'s' * (accounts == 1)} {requests} "

@@ -8,25 +8,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Summa
 from prometheus_client.metrics_core import Metric
 
 from exporter import __version__
-from exporter.config.settings import LimitScope
-from exporter.model import Account, Exchanges, Reason, Snapshot
+from exporter.model import Account, Reason, RequestStats, Snapshot, Status
 from exporter.months import month_start
-
-
-@dataclass(frozen=True)
-class Status:
-    """What there is to know of the exporter itself, beside the accounts. Times are Unix seconds."""
-
-    poll_interval: float
-    requests_per_minute: int
-    requests_last_minute: int
-    state_writable: bool
-    reload_successful: bool
-    reload_success_time: float
-    wall_minus_monotonic: float
-    """What turns an instant of the monotonic clock into a Unix time."""
-    limit_scope: LimitScope = "all"
-
 
 Labels = tuple[str, ...]
 Samples = Iterator[tuple[Labels, float]]
@@ -104,10 +87,10 @@ def _last_success(account: Account, _: float) -> Samples:
             yield (endpoint,), min(known)
 
 
-def _next_poll(account: Account, wall_minus_monotonic: float) -> Samples:
+def _next_poll(account: Account, wall_clock_offset: float) -> Samples:
     for endpoint in account.endpoints:
         due = min(poll.due for poll in account.polls_of(endpoint).values())
-        yield (endpoint,), due + wall_minus_monotonic
+        yield (endpoint,), due + wall_clock_offset
 
 
 ACCOUNT_GAUGES = (
@@ -180,11 +163,11 @@ FAILURES = "smspartner_api_failures"
 
 def collect(snapshot: Snapshot, status: Status) -> Iterator[Metric]:
     """Yield every metric family of the exporter, those of the accounts first."""
-    yield from of_accounts(snapshot, status.wall_minus_monotonic)
+    yield from of_accounts(snapshot, status.wall_clock_offset)
     yield from of_exporter(status)
 
 
-def of_accounts(snapshot: Snapshot, wall_minus_monotonic: float) -> Iterator[Metric]:
+def of_accounts(snapshot: Snapshot, wall_clock_offset: float) -> Iterator[Metric]:
     """Yield the families of the accounts."""
     account_label = ("account",) if any(account.name is not None for account in snapshot) else ()
 
@@ -194,7 +177,7 @@ def of_accounts(snapshot: Snapshot, wall_minus_monotonic: float) -> Iterator[Met
     for metric in ACCOUNT_GAUGES:
         family = GaugeMetricFamily(metric.name, metric.help, labels=(*account_label, *metric.labels))
         for account in snapshot:
-            for labels, value in metric.samples(account, wall_minus_monotonic):
+            for labels, value in metric.samples(account, wall_clock_offset):
                 family.add_metric((*own(account), *labels), value)
         yield family
     durations = SummaryMetricFamily(
@@ -209,11 +192,11 @@ def of_accounts(snapshot: Snapshot, wall_minus_monotonic: float) -> Iterator[Met
     )
     for account in snapshot:
         for endpoint in account.endpoints:
-            exchanges = account.exchanges.get(endpoint, Exchanges())
+            request_stats = account.request_stats.get(endpoint, RequestStats())
             labels = (*own(account), endpoint)
-            durations.add_metric(labels, count_value=exchanges.count, sum_value=exchanges.seconds)
+            durations.add_metric(labels, count_value=request_stats.count, sum_value=request_stats.seconds)
             for reason in Reason:
-                failures.add_metric((*labels, reason), exchanges.failures.get(reason, 0))
+                failures.add_metric((*labels, reason), request_stats.failures.get(reason, 0))
     yield durations
     yield failures
 

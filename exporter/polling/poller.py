@@ -10,11 +10,11 @@ import msgspec
 from exporter.clock import Clock
 from exporter.config.settings import AccountSettings, Settings
 from exporter.durations import format_duration
-from exporter.model import Account, Exchanges, Failure, Figures, Poll, Query, Reason
-from exporter.polling.queue import Agenda
+from exporter.model import Account, Failure, Figures, Poll, Query, Reason, RequestStats
+from exporter.polling.queue import PollQueue
 from exporter.polling.schedule import NEEDS_ANOTHER_KEY, after_failure, after_success, due_by, not_before
 from exporter.ratelimit.limiter import Permission, Wait
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.state.store import Store
 
@@ -44,8 +44,10 @@ class Poller:
     `run` and `step` belong to one thread; everything else may be called from any.
     """
 
-    def __init__(self, settings: Settings, client: Fetcher, paces: Paces, store: Store, clock: Clock) -> None:
-        self._paces = paces
+    def __init__(
+        self, settings: Settings, client: Fetcher, limiters: RateLimiters, store: Store, clock: Clock
+    ) -> None:
+        self._limiters = limiters
         self._store = store
         self._clock = clock
         self._wake = threading.Event()
@@ -81,11 +83,11 @@ class Poller:
             settings, client = self._reconfigured.popleft()
             self._configure(settings, client, before=self._settings)
         self._notice_other_keys()
-        while due := self._agenda.due(self._clock.monotonic()):
+        while due := self._queue.due(self._clock.monotonic()):
             name, query = due
             key = self._accounts[name].key.read()
-            pace = self._paces.of(key)
-            match pace.try_acquire(self._settings.timeout):
+            limiter = self._limiters.of(key)
+            match limiter.try_acquire(self._settings.timeout):
                 case Wait(seconds):
                     self._hold(name, seconds)
                 case Permission(deadline):
@@ -93,24 +95,24 @@ class Poller:
                     try:
                         answered = self._ask(self._store.account(name), query, key, deadline)
                     finally:
-                        pace.release(answered=answered)
+                        limiter.release(answered=answered)
                     return 0.0
-        seconds = self._agenda.next() - self._clock.monotonic()
+        seconds = self._queue.next() - self._clock.monotonic()
         return min(seconds, _LOOK_FOR_ANOTHER_KEY_EVERY if self._refused else _LONGEST_SLEEP)
 
     def _hold(self, name: str | None, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
-        if self._paces.scope == "all":
-            self._agenda.hold_all(until)
+        if self._limiters.scope == "all":
+            self._queue.hold_all(until)
         else:
-            self._agenda.hold(name, until)
+            self._queue.hold(name, until)
 
     def _configure(self, settings: Settings, client: Fetcher, before: Settings | None = None) -> None:
         self._settings = settings
         self._client = client
         self._accounts = {account.name: account for account in settings.accounts}
         self._refused = {asked: key for asked, key in self._refused.items() if asked[0] in self._accounts}
-        self._paces.configure(settings.requests_per_minute, settings.limit_scope)
+        self._limiters.configure(settings.requests_per_minute, settings.limit_scope)
         known = {account.name: account for account in self._store.snapshot}
         if before and before.base_url != settings.base_url:
             known = {}
@@ -118,9 +120,9 @@ class Poller:
         self._store.replace(
             tuple(self._adopt(account, known.get(account.name)) for account in settings.accounts)
         )
-        self._agenda = Agenda(settings.queries)
+        self._queue = PollQueue(settings.queries)
         for adopted in self._store.snapshot:
-            self._agenda.put(adopted)
+            self._queue.put(adopted)
         if before and before.statistics != settings.statistics:
             for account in self._store.snapshot:
                 if account.polls[Query.STATISTICS].reason is not Reason.RATE_LIMITED:
@@ -140,7 +142,7 @@ class Poller:
             monthly_budget=settings.monthly_budget,
             figures=figures.only(self._settings.queries),
             polls=polls,
-            exchanges=known.exchanges if known else {},
+            request_stats=known.request_stats if known else {},
         )
 
     def _notice_other_keys(self) -> None:
@@ -160,9 +162,9 @@ class Poller:
             poll = msgspec.structs.replace(poll, failures_in_a_row=0)
             self._publish(msgspec.structs.replace(account, polls={**account.polls, query: poll}))
 
-    def _publish(self, account: Account, figures_of: Secret | None = None) -> None:
-        self._store.publish(account, figures_of)
-        self._agenda.put(account)
+    def _publish(self, account: Account, key: Secret | None = None) -> None:
+        self._store.publish(account, key)
+        self._queue.put(account)
 
     def _ask(self, account: Account, query: Query, key: Secret, deadline: float) -> bool:
         """Ask, and publish what came of it. Return whether there was an answer."""
@@ -189,16 +191,19 @@ class Poller:
         else:
             self._refused.pop((account.name, query), None)
         if before.failures_in_a_row:
-            cost = ended - started + (self._paces.interval if self._paces.scope == "all" else 0.0)
-            self._agenda.tried_again(ended, in_vain=cost if failure else 0.0)
+            cost = ended - started + (self._limiters.interval if self._limiters.scope == "all" else 0.0)
+            self._queue.note_retry(ended, wasted_seconds=cost if failure else 0.0)
         _log(account.name, query, before, polls[query], ended)
-        exchanges = account.exchanges.get(query.endpoint, Exchanges()).plus(
+        request_stats = account.request_stats.get(query.endpoint, RequestStats()).plus(
             ended - started, failure.reason if failure else None
         )
         taken = msgspec.structs.replace(
-            account, figures=figures, polls=polls, exchanges={**account.exchanges, query.endpoint: exchanges}
+            account,
+            figures=figures,
+            polls=polls,
+            request_stats={**account.request_stats, query.endpoint: request_stats},
         )
-        self._publish(taken, figures_of=key)
+        self._publish(taken, key=key)
         return answered
 
 

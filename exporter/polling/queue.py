@@ -26,7 +26,7 @@ class _Entry(NamedTuple):
 _Due = tuple[_Urgency, int, _Entry]
 
 
-class Agenda:
+class PollQueue:
     """The queries of all accounts, in heaps: those that wait, and those that are due. Instants are monotonic.
 
     While others are due, all that fail again and again get a fiftieth of the time together. So they cost the others
@@ -57,9 +57,9 @@ class Agenda:
                 self._current[account.name, query] = entry
                 heappush(self._waiting, (entry.due, next(self._tie), entry))
 
-    def tried_again(self, now: float, in_vain: float) -> None:
+    def note_retry(self, now: float, wasted_seconds: float) -> None:
         """Note how long one took that failed before: others go first until what was in vain is a fiftieth."""
-        self._failing_yield_until = now + in_vain * (1 / _FAILING_TAKE - 1)
+        self._failing_yield_until = now + wasted_seconds * (1 / _FAILING_TAKE - 1)
 
     def hold(self, name: str | None, until: float) -> None:
         """Leave an account out for a while: it may not be asked."""

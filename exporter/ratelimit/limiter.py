@@ -18,32 +18,36 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from exporter.clock import Clock
-from exporter.ratelimit.lock_file import Busy, KeyPaceFile, LockedPaceFile, PaceFile
+from exporter.ratelimit.lock_file import HeldLockFile, KeyLockFile, LockBusyError, LockFile
 from exporter.state.directory import StateDirectory
 
 logger = logging.getLogger(__name__)
 
+LimitScope = Literal["all", "account"]
+"""What the provider's limit is taken to hold for: all requests together, or those with one key."""
+
 MAX_REQUESTS_PER_MINUTE = 5
 MAX_TIMEOUT = 300
 _MINUTE_WITH_MARGIN = 61.0
-_UNDER_WAY = 2.0
+LATE_ARRIVAL_SECONDS = 2.0
 """Seconds for which a request that nobody answered may travel on. The minute's margin adds one more."""
-_FARTHEST = MAX_TIMEOUT + _MINUTE_WITH_MARGIN + _UNDER_WAY
+LATEST_PLAUSIBLE = MAX_TIMEOUT + _MINUTE_WITH_MARGIN + LATE_ARRIVAL_SECONDS
 _RETRY_LOCK_AFTER = 0.05
 _RECHECK_AFTER = 1.0
-_SAME = 1e-5
+TOLERANCE = 1e-5
 
 
-def pace_interval(requests_per_minute: int) -> float:
+def request_interval(requests_per_minute: int) -> float:
     """Return the least seconds between an answer and the next request."""
     return _MINUTE_WITH_MARGIN / requests_per_minute
 
 
 def unanswered_interval(requests_per_minute: int) -> float:
     """Return the least seconds between giving a request up and the next one."""
-    return pace_interval(requests_per_minute) + _UNDER_WAY
+    return request_interval(requests_per_minute) + LATE_ARRIVAL_SECONDS
 
 
 def boot_id() -> str:
@@ -69,7 +73,7 @@ class Wait:
     seconds: float
 
 
-class Pace:
+class RateLimiter:
     """The pace of one process, in step with all that use the same state directory, if there is one.
 
     It is that of all requests together, or with `key_file`, the name of a file there, that of one key.
@@ -99,7 +103,7 @@ class Pace:
     @property
     def interval(self) -> float:
         """The least seconds between an answer and the next request."""
-        return pace_interval(self.requests_per_minute)
+        return request_interval(self.requests_per_minute)
 
     @property
     def _unanswered_interval(self) -> float:
@@ -116,7 +120,7 @@ class Pace:
             try:
                 with self._file.locked() as file:
                     return self._decide(file, timeout)
-            except Busy:
+            except LockBusyError:
                 return Wait(_RETRY_LOCK_AFTER)
 
     def release(self, *, answered: bool) -> None:
@@ -130,7 +134,7 @@ class Pace:
                 try:
                     with self._file.locked() as file:
                         self._bring_forward(file)
-                except Busy:
+                except LockBusyError:
                     pass  # the next try_acquire does it; until then the file is only too careful
 
     def hold(self, until: float) -> None:
@@ -151,12 +155,12 @@ class Pace:
         """Return how long the wait still is that an unknown past asked for; 0 where there is none."""
         return max(0.0, self._unknown_past_until - self._clock.monotonic())
 
-    def _decide(self, file: LockedPaceFile | None, timeout: float) -> Permission | Wait:
+    def _decide(self, file: HeldLockFile | None, timeout: float) -> Permission | Wait:
         if not self._in_flight:
             self._bring_forward(file)
         now = self._clock.monotonic()
         shared = file.read() if file else None
-        most = now + _FARTHEST
+        most = now + LATEST_PLAUSIBLE
         if file and (shared is None or shared > most):
             if file.write(now + self._unanswered_interval):
                 return self._wait_out_unknown_past(now)
@@ -165,7 +169,7 @@ class Pace:
             return self._wait_out_unknown_past(now)
         permitted = max(instant for instant in (shared, self._own) if instant is not None)
         if permitted > now:
-            another_may_bring_it_forward = self._own is None or permitted > self._own + _SAME
+            another_may_bring_it_forward = self._own is None or permitted > self._own + TOLERANCE
             return Wait(
                 min(permitted - now, _RECHECK_AFTER) if another_may_bring_it_forward else permitted - now
             )
@@ -192,15 +196,15 @@ class Pace:
         self._own = self._unknown_past_until = now + self._unanswered_interval
         return Wait(self._unanswered_interval)
 
-    def _bring_forward(self, file: LockedPaceFile | None) -> None:
+    def _bring_forward(self, file: HeldLockFile | None) -> None:
         if file and self._reserved is not None and self._own is not None:
             shared = file.read()
             if shared is not None:
-                is_ours = abs(shared - self._reserved) < _SAME
+                is_ours = abs(shared - self._reserved) < TOLERANCE
                 if not file.write(self._own if is_ours else max(shared, self._own)):
                     return
         self._reserved = None
 
 
-def _file(directory: StateDirectory, boot: str, key_file: str | None) -> PaceFile:
-    return KeyPaceFile(directory, boot, key_file) if key_file else PaceFile(directory, boot)
+def _file(directory: StateDirectory, boot: str, key_file: str | None) -> LockFile:
+    return KeyLockFile(directory, boot, key_file) if key_file else LockFile(directory, boot)

@@ -24,11 +24,11 @@ _VERSION = "pace-1"
 _MAX_BYTES = 256
 
 
-class Busy(Exception):  # noqa: N818 - it is no error, only not now
+class LockBusyError(Exception):
     """Another process holds the lock at this moment."""
 
 
-class LockedPaceFile:
+class HeldLockFile:
     """A pace file while this process holds its lock."""
 
     def __init__(self, descriptor: int, directory: StateDirectory, boot: str, name: str) -> None:
@@ -72,7 +72,7 @@ class LockedPaceFile:
         return False
 
 
-class PaceFile:
+class LockFile:
     """The pace file of all requests together in a state directory."""
 
     def __init__(self, directory: StateDirectory, boot: str, name: str = FILE_NAME) -> None:
@@ -81,7 +81,7 @@ class PaceFile:
         self._name = name
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[LockedPaceFile | None]:
+    def locked(self) -> Iterator[HeldLockFile | None]:
         """Hold the lock; give None where there can be no such file. Raises Busy, and never waits."""
         try:
             descriptor = self._open()
@@ -90,7 +90,7 @@ class PaceFile:
             yield None
             return
         try:
-            yield LockedPaceFile(descriptor, self._directory, self._boot, self._name)
+            yield HeldLockFile(descriptor, self._directory, self._boot, self._name)
         finally:
             os.close(descriptor)
 
@@ -115,23 +115,23 @@ class PaceFile:
             _check_still_at(path, descriptor)
         except BlockingIOError:
             os.close(descriptor)
-            raise Busy from None
+            raise LockBusyError from None
         except OSError:
             os.close(descriptor)
             raise
         return descriptor
 
 
-class KeyPaceFile(PaceFile):
+class KeyLockFile(LockFile):
     """The pace file of one key. `name` begins with `KEY_FILE_PREFIX`."""
 
     def __init__(self, directory: StateDirectory, boot: str, name: str) -> None:
         super().__init__(directory, boot, name)
-        self._common = PaceFile(directory, boot)
-        self._locked_common: LockedPaceFile | None = None
+        self._common = LockFile(directory, boot)
+        self._locked_common: HeldLockFile | None = None
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[LockedPaceFile | None]:
+    def locked(self) -> Iterator[HeldLockFile | None]:
         """Hold the lock of this file, and that of all requests together."""
         with self._common.locked() as common, super().locked() as file:
             if common:
@@ -156,7 +156,7 @@ def sweep_key_files(
     What cannot be removed says nothing either. Raises Busy.
     """
     for name in _key_files(directory):
-        with PaceFile(directory, boot, name).locked() as file:
+        with LockFile(directory, boot, name).locked() as file:
             instant = file.read() if file else None
             if file and ((instant is not None and keep(instant)) or file.remove()):
                 yield instant

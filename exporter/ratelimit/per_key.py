@@ -10,9 +10,8 @@ import contextlib
 import hmac
 
 from exporter.clock import Clock
-from exporter.config.settings import LimitScope
-from exporter.ratelimit.limiter import Pace, boot_id, pace_interval, unanswered_interval
-from exporter.ratelimit.lock_file import FILE_NAME, KEY_FILE_PREFIX, Busy, sweep_key_files
+from exporter.ratelimit.limiter import LimitScope, RateLimiter, boot_id, request_interval, unanswered_interval
+from exporter.ratelimit.lock_file import FILE_NAME, KEY_FILE_PREFIX, LockBusyError, sweep_key_files
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
 
@@ -20,7 +19,7 @@ _FORGET_AFTER = 86_400.0
 _FORGET_EVERY = 3_600.0
 
 
-class Paces:
+class RateLimiters:
     """The paces of one process, in step with all that use the same state directory, if there is one.
 
     `past_is_empty` says that nobody can have sent a request before: then the first need not wait.
@@ -42,41 +41,44 @@ class Paces:
         self._boot = boot or boot_id()
         self._past_is_empty = past_is_empty
         self._held_until: float | None = None
-        self._paces: dict[str, Pace] = {}
+        self._limiters: dict[str, RateLimiter] = {}
         self._forget_at = clock.monotonic()
 
     @property
     def interval(self) -> float:
         """The least seconds between an answer and the next request at the same pace."""
-        return pace_interval(self.requests_per_minute)
+        return request_interval(self.requests_per_minute)
 
     def configure(self, requests_per_minute: int, scope: LimitScope) -> None:
         """Go on with another limit. With another scope, whatever is asked next waits."""
         self.requests_per_minute = requests_per_minute
-        for pace in self._paces.values():
-            pace.requests_per_minute = requests_per_minute
+        for limiter in self._limiters.values():
+            limiter.requests_per_minute = requests_per_minute
         if scope != self.scope:
             self.scope = scope
             self._held_until = self._clock.monotonic() + unanswered_interval(requests_per_minute)
-            self._forget(list(self._paces))
+            self._forget(list(self._limiters))
 
-    def of(self, key: Secret) -> Pace:
+    def of(self, key: Secret) -> RateLimiter:
         """Return the pace at which requests with this key are sent."""
         if self._clock.monotonic() >= self._forget_at:
             self._forget_the_quiet()
         name = self._key_file(key) if self.scope == "account" else FILE_NAME
-        return self._paces.get(name) or self._begin(name)
+        return self._limiters.get(name) or self._begin(name)
 
     def requests_last_minute(self) -> int:
         """Count the requests this process sent in the last 60 s; the most at one pace where there are several."""
-        return max((pace.requests_last_minute() for pace in tuple(self._paces.values())), default=0)
+        return max((limiter.requests_last_minute() for limiter in tuple(self._limiters.values())), default=0)
 
     def seconds_left_of_unknown_past(self) -> float:
         """Return how long the longest wait still is that an unknown past asked for; 0 where there is none."""
-        return max((pace.seconds_left_of_unknown_past() for pace in tuple(self._paces.values())), default=0.0)
+        return max(
+            (limiter.seconds_left_of_unknown_past() for limiter in tuple(self._limiters.values())),
+            default=0.0,
+        )
 
-    def _begin(self, name: str) -> Pace:
-        pace = Pace(
+    def _begin(self, name: str) -> RateLimiter:
+        limiter = RateLimiter(
             self.requests_per_minute,
             self._clock,
             self._directory,
@@ -85,9 +87,9 @@ class Paces:
             key_file=None if name == FILE_NAME else name,
         )
         if self._held_until is not None:
-            pace.hold(self._held_until)
-        self._paces[name] = pace
-        return pace
+            limiter.hold(self._held_until)
+        self._limiters[name] = limiter
+        return limiter
 
     def _key_file(self, key: Secret) -> str:
         # Processes that cannot tell the boot know nothing in common but the directory.
@@ -99,14 +101,14 @@ class Paces:
         now = self._clock.monotonic()
         self._forget_at = now + _FORGET_EVERY
         quiet_since = now - _FORGET_AFTER
-        self._forget([name for name, pace in self._paces.items() if pace.forgettable(quiet_since)])
+        self._forget([name for name, limiter in self._limiters.items() if limiter.forgettable(quiet_since)])
         if self._directory:
-            with contextlib.suppress(Busy):
+            with contextlib.suppress(LockBusyError):
                 for _ in sweep_key_files(self._directory, self._boot, lambda instant: instant > quiet_since):
                     pass
 
     def _forget(self, names: list[str]) -> None:
         for name in names:
-            del self._paces[name]
+            del self._limiters[name]
             if self._directory:
                 self._directory.forget(name)

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from http.client import responses
 from typing import Any, Literal
 
-from exporter.simulator.history import START, Account, Usage, days, midnight, months, paris
+from exporter.simulator.history import START, SimulatedAccount, Usage, days, midnight, months, paris
 
 ENDPOINTS = {"/v1/statistics/cost-resume": "statistics", "/v1/me": "credits"}
 
@@ -59,7 +59,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Reply:
+class SimulatedReply:
     """One HTTP reply; `delivery` says how it is sent, where not as it should be."""
 
     status: int
@@ -71,7 +71,7 @@ class Reply:
     """Seconds, of the slow deliveries."""
 
 
-def credits_left(account: Account, instant: float) -> Reply:
+def credits_left(account: SimulatedAccount, instant: float) -> SimulatedReply:
     """The reply of `/v1/me`."""
     balance = account.balance(instant)
     body = {
@@ -91,7 +91,9 @@ def credits_left(account: Account, instant: float) -> Reply:
     return json_reply(body)
 
 
-def statistics(account: Account, instant: float, parameters: Mapping[str, str], options: Options) -> Reply:
+def statistics(
+    account: SimulatedAccount, instant: float, parameters: Mapping[str, str], options: Options
+) -> SimulatedReply:
     """The reply of `/v1/statistics/cost-resume`.
 
     A custom interval counts the days within it only, those to come excepted; an entry of type `month` is
@@ -124,7 +126,7 @@ def statistics(account: Account, instant: float, parameters: Mapping[str, str], 
     return json_reply({"success": True, "datas": [_entry(begin, usage, by_day) for begin, usage in kept]})
 
 
-def error(code: int, options: Options) -> Reply:
+def error(code: int, options: Options) -> SimulatedReply:
     """A refusal with one of the documented codes."""
     reply = _refusal(code, {"message": _MESSAGES[code][options.french]}, options)
     if code == 429 and options.retry_after is not None:
@@ -132,22 +134,22 @@ def error(code: int, options: Options) -> Reply:
     return reply
 
 
-def field_errors(fields: list[str], options: Options) -> Reply:
+def field_errors(fields: list[str], options: Options) -> SimulatedReply:
     """A refusal with a list under `error` in place of a message."""
     text = _INVALID[options.french]
     errors = [{"elementId": f"children[{field}].data", "message": text} for field in fields]
     return _refusal(_FIELD_ERRORS, {"error": errors}, options)
 
 
-def json_reply(body: Mapping[str, Any], status: int = 200) -> Reply:
+def json_reply(body: Mapping[str, Any], status: int = 200) -> SimulatedReply:
     """A reply with a JSON object."""
-    return Reply(status, json.dumps(body).encode())
+    return SimulatedReply(status, json.dumps(body).encode())
 
 
-def page(status: int) -> Reply:
+def page(status: int) -> SimulatedReply:
     """A reply for people, such as proxies and frameworks give by themselves."""
     text = f"<!DOCTYPE html><html><body><h1>{status} {responses[status]}</h1></body></html>"
-    return Reply(status, text.encode(), "text/html; charset=utf-8")
+    return SimulatedReply(status, text.encode(), "text/html; charset=utf-8")
 
 
 def decimal(thousandths: int) -> str:
@@ -155,7 +157,7 @@ def decimal(thousandths: int) -> str:
     return f"{thousandths // 1000}.{thousandths % 1000:03}"
 
 
-def _refusal(code: int, why: Mapping[str, Any], options: Options) -> Reply:
+def _refusal(code: int, why: Mapping[str, Any], options: Options) -> SimulatedReply:
     status = 429 if code == 429 and options.error_status == "mixed" else 200
     if options.error_status == "4xx":
         status = _STATUS_4XX.get(code, 403)

@@ -64,7 +64,7 @@ def _share_of_day(now: datetime) -> float:
     return (now.timestamp() - begin) / (midnight(now.date() + timedelta(days=1)) - begin)
 
 
-class Account:
+class SimulatedAccount:
     """One prepaid account, known by a `number` that may be shown where its key may not."""
 
     def __init__(self, key: str, number: int, seed: int) -> None:

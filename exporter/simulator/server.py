@@ -11,9 +11,9 @@ from http.client import responses
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from exporter.simulator.api import Reply
+from exporter.simulator.api import SimulatedReply
 
-Answer = Callable[[str, str, bytes], Reply]
+Answer = Callable[[str, str, bytes], SimulatedReply]
 """From the method, the target (path and query) and the body of a request to its reply."""
 
 DELIVERIES = ("hang", "slow", "close", "truncated", "drip_headers", "drip_body", "endless_body")
@@ -24,7 +24,7 @@ _LONGEST_BODY = 1_000_000
 _SPACES = b" " * 65536
 
 
-class Server(socketserver.ThreadingTCPServer):
+class SimulatedServer(socketserver.ThreadingTCPServer):
     """Listens from the start, answers while `serve_forever` runs. Raises OSError where it cannot listen."""
 
     # Unlike http.server's, it does not ask the DNS for the host's name when it binds.
@@ -72,7 +72,7 @@ class Server(socketserver.ThreadingTCPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
-    server: Server
+    server: SimulatedServer
 
     def do_GET(self) -> None:
         length = self.headers.get("Content-Length", "0")
@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_POST = do_GET  # noqa: N815
 
-    def _deliver(self, reply: Reply, head: bytes) -> None:
+    def _deliver(self, reply: SimulatedReply, head: bytes) -> None:
         body = reply.body
         match reply.delivery:
             case "ok":
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
                 while self.connection.recv(4096):
                     pass
 
-    def _head(self, reply: Reply) -> bytes:
+    def _head(self, reply: SimulatedReply) -> bytes:
         lines = [f"HTTP/1.1 {reply.status} {responses.get(reply.status, 'Unknown')}"]
         lines.append(f"Content-Type: {reply.content_type}")
         lines.extend(f"{name}: {value}" for name, value in reply.headers)

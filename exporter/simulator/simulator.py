@@ -5,12 +5,10 @@ to misbehave, to spend, to turn the clock (`Simulator.order`).
 """
 
 import json
-import signal
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -20,7 +18,7 @@ from urllib.parse import parse_qsl
 from exporter.simulator.api import (
     ENDPOINTS,
     Options,
-    Reply,
+    SimulatedReply,
     credits_left,
     decimal,
     error,
@@ -29,8 +27,8 @@ from exporter.simulator.api import (
     page,
     statistics,
 )
-from exporter.simulator.history import PARIS, Account, paris
-from exporter.simulator.server import DELIVERIES, UNANSWERED, Server
+from exporter.simulator.history import PARIS, SimulatedAccount, paris
+from exporter.simulator.server import DELIVERIES, UNANSWERED, SimulatedServer
 
 CONTROL = "/simulator"
 ERROR_CODES = {
@@ -69,11 +67,11 @@ _ORDERS = _FAULT_ORDERS | {
     "offset": _NUMBER,
 }
 _RANGES = {"for_requests": (1, 1e9), "status": (200, 599), "offset": (-1e9, 1e9)}
-_ACCOUNT_ORDERS: dict[str, Callable[[Account, Any, float], None]] = {
-    "overspend": Account.overspend,
-    "send": Account.send,
-    "balance": Account.set_balance,
-    "top_up": Account.top_up,
+_ACCOUNT_ORDERS: dict[str, Callable[[SimulatedAccount, Any, float], None]] = {
+    "overspend": SimulatedAccount.overspend,
+    "send": SimulatedAccount.send,
+    "balance": SimulatedAccount.set_balance,
+    "top_up": SimulatedAccount.top_up,
 }
 
 
@@ -93,7 +91,9 @@ class Request:
 
 
 @dataclass
-class _Fault:
+class Fault:
+    """A way of misbehaving, until told otherwise."""
+
     mode: str
     account: int | None
     endpoint: str | None = None
@@ -127,15 +127,15 @@ class Simulator:
         self._fixed: float | None = None
         self._offset = 0.0
         self._lock = threading.Lock()
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, SimulatedAccount] = {}
         for key in api_keys or ():
             self._open_account(key)
         self._any_key = api_keys is None
         self._arrivals: dict[int | None, deque[float]] = {}
-        self._faults: list[_Fault] = []
+        self._faults: list[Fault] = []
         self._requests: deque[Request] = deque(maxlen=_MOST_RECORDS)
 
-    def answer(self, method: str, target: str, body: bytes = b"") -> Reply:
+    def answer(self, method: str, target: str, body: bytes = b"") -> SimulatedReply:
         """The reply to a request for `target` (path and query) that arrives now."""
         path, _, query = target.partition("?")
         if path == CONTROL:
@@ -190,7 +190,7 @@ class Simulator:
                     follow(account, orders[name], self._time())
             if mode := orders.get("misbehave"):
                 how = {name: orders[name] for name in _FAULT_ORDERS.keys() & orders}
-                fault = _Fault(mode, None if key is None else accounts[0].number, **how)
+                fault = Fault(mode, None if key is None else accounts[0].number, **how)
                 scope = (fault.account, fault.endpoint)
                 self._faults = [old for old in self._faults if (old.account, old.endpoint) != scope]
                 if mode != "ok":
@@ -224,7 +224,7 @@ class Simulator:
             "requests": [asdict(request) for request in requests],
         }
 
-    def _control(self, method: str, body: bytes) -> Reply:
+    def _control(self, method: str, body: bytes) -> SimulatedReply:
         if method == "POST":
             try:
                 self.order(**json.loads(body))
@@ -232,7 +232,9 @@ class Simulator:
                 return json_reply({"error": str(problem)}, 400)
         return json_reply(self.state())
 
-    def _api(self, method: str, path: str, parameters: dict[str, str], account: Account | None) -> Reply:
+    def _api(
+        self, method: str, path: str, parameters: dict[str, str], account: SimulatedAccount | None
+    ) -> SimulatedReply:
         if path not in ENDPOINTS:
             return page(404)
         if method != "GET":
@@ -255,7 +257,7 @@ class Simulator:
         arrivals.append(arrived)
         return True
 
-    def _fault(self, number: int | None, endpoint: str | None) -> _Fault | None:
+    def _fault(self, number: int | None, endpoint: str | None) -> Fault | None:
         for fault in self._faults:
             if fault.account in {None, number} and fault.endpoint in {None, endpoint}:
                 if fault.for_requests is not None:
@@ -265,7 +267,7 @@ class Simulator:
                 return fault
         return None
 
-    def _spoilt(self, reply: Reply, fault: _Fault, query: str) -> Reply:
+    def _spoilt(self, reply: SimulatedReply, fault: Fault, query: str) -> SimulatedReply:
         if code := ERROR_CODES.get(fault.mode):
             return error(code, self.options)
         match fault.mode:
@@ -276,11 +278,11 @@ class Simulator:
             case "html":
                 return page(200)
             case "empty":
-                return Reply(200, b"")
+                return SimulatedReply(200, b"")
             case "not_json":
-                return Reply(200, reply.body[: len(reply.body) // 2])
+                return SimulatedReply(200, reply.body[: len(reply.body) // 2])
             case "body":
-                return Reply(fault.status, fault.body.encode(errors="replace"))
+                return SimulatedReply(fault.status, fault.body.encode(errors="replace"))
             case "redirect":
                 return replace(page(302), headers=(("Location", f"{fault.redirect_to}?{query}"),))
             case delivery:
@@ -289,20 +291,20 @@ class Simulator:
     def _time(self) -> float:
         return self._now() + self._offset if self._fixed is None else self._fixed
 
-    def _account(self, key: str) -> Account | None:
+    def _account(self, key: str) -> SimulatedAccount | None:
         if not key:
             return None
         if self._any_key and len(self._accounts) < _MOST_ACCOUNTS:
             return self._open_account(key)
         return self._accounts.get(key)
 
-    def _named(self, key: str) -> Account:
+    def _named(self, key: str) -> SimulatedAccount:
         if account := self._account(key):
             return account
         raise ValueError("key: there is no such account")
 
-    def _open_account(self, key: str) -> Account:
-        return self._accounts.setdefault(key, Account(key, len(self._accounts) + 1, self._seed))
+    def _open_account(self, key: str) -> SimulatedAccount:
+        return self._accounts.setdefault(key, SimulatedAccount(key, len(self._accounts) + 1, self._seed))
 
 
 def _check(orders: Mapping[str, Any]) -> None:
@@ -344,12 +346,12 @@ def most_in_60s(arrivals: Iterable[float]) -> int:
 
 
 @contextmanager
-def serve(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[Server]:
+def serve(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[SimulatedServer]:
     """Answer over HTTP, from daemon threads, until the block ends; port 0 takes a free one. Raises OSError.
 
     Orders go to the server's `url` followed by `/simulator`; its `base_url` is the API's.
     """
-    server = Server(simulator.answer, host, port)
+    server = SimulatedServer(simulator.answer, host, port)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="simulator", daemon=True)
     thread.start()
     try:
@@ -357,69 +359,3 @@ def serve(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Itera
     finally:
         server.stop()
         thread.join()
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT. Prints the base URL once it listens; returns the exit status."""
-    import argparse  # noqa: PLC0415  (not needed inside the exporter)
-
-    parser = argparse.ArgumentParser(
-        prog="simulator",
-        usage=argparse.SUPPRESS,  # so that an error is one line
-        description="A simulated SMS Partner API: python -m exporter.simulator --port PORT [options]",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", help="default: %(default)s")
-    add("--port", type=int, required=True, help="0 takes a free one")
-    add(
-        "--api-key", action="append", metavar="KEY", help="accept this key only; repeatable; default: any key"
-    )
-    add("--seed", type=int, default=0, help="other figures for the same key")
-    add("--misbehave", choices=MODES, default="ok", metavar="MODE", help=f"one of {', '.join(MODES)}")
-    add("--seconds", type=float, default=1.0, help="of slow, and between the bytes of drip_*; default: 1")
-    add("--redirect-to", default=_Fault.redirect_to, metavar="URL", help="of redirect")
-    add("--requests-per-minute", type=int, default=5, metavar="N", help="default: 5; 0: no limit")
-    add("--limit-per-key", action="store_true", help="count the limit for each key")
-    add("--retry-after", type=int, metavar="SECONDS", help="send Retry-After with a 429")
-    add("--no-running-month", action="store_true", help="last_twelve_months ends with the month before")
-    add("--custom-granularity", choices=("auto", "day", "month"), default="auto", help="default: auto")
-    add("--no-zero-entries", action="store_true", help="leave out days and months without SMS")
-    add("--error-status", choices=("mixed", "200", "4xx"), default="mixed", help="default: 200, but 429")
-    add("--french", action="store_true", help="error messages in French")
-    arguments, unknown = parser.parse_known_args(argv)
-    if unknown:
-        # Not as they are: a misplaced key may be among them.
-        names = [word.partition("=")[0] for word in unknown if word.startswith("--")]
-        parser.error(f"not understood: {', '.join(names) or 'an argument without an option'}")
-    options = Options(
-        requests_per_minute=arguments.requests_per_minute or None,
-        limit_per_key=arguments.limit_per_key,
-        retry_after=arguments.retry_after,
-        running_month=not arguments.no_running_month,
-        custom_granularity=arguments.custom_granularity,
-        zero_entries=not arguments.no_zero_entries,
-        error_status=arguments.error_status,
-        french=arguments.french,
-    )
-    simulator = Simulator(arguments.api_key, seed=arguments.seed, options=options)
-    fault = {name: getattr(arguments, name) for name in ("misbehave", "seconds", "redirect_to")}
-    try:
-        simulator.order(**fault)
-    except ValueError as problem:
-        parser.error(str(problem))
-
-    endings = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, endings)  # before any thread starts, so that sigwait gets them
-    try:
-        with serve(simulator, arguments.host, arguments.port) as server:
-            print(server.base_url, flush=True)
-            signal.sigwait(endings)
-    except (OSError, OverflowError) as problem:
-        print(f"simulator: cannot listen on {arguments.host}:{arguments.port}: {problem}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -39,7 +39,7 @@ class _Version(msgspec.Struct, frozen=True):
     version: int
 
 
-class KeptFigures(Generic[_T]):
+class FiguresFiles(Generic[_T]):
     """The files whose names begin with `prefix`, each with figures of one `kind`; none without a directory.
 
     `base_url` tells figures of one API from those of another in the same directory.

@@ -8,7 +8,7 @@ from exporter.model import Account, MonthFigures, Query, Reason
 from exporter.months import month_start, next_month
 from exporter.status_page.chart import cost_chart
 from exporter.status_page.formatting import ago, ahead, money, month_name
-from exporter.status_page.remedies import ADVICE
+from exporter.status_page.remedies import REMEDIES
 
 _QUERY_NAMES = {
     Query.STATISTICS: "months",
@@ -24,7 +24,7 @@ class Present:
 
     now: float
     month: str
-    wall_minus_monotonic: float
+    wall_clock_offset: float
 
 
 def account_fails(account: Account) -> bool:
@@ -67,7 +67,7 @@ def account_section(ident: str, account: Account, present: Present) -> str:
 def _state(account: Account) -> str:
     reasons = dict.fromkeys(poll.reason for poll in account.polls.values() if poll.reason)
     if reasons:
-        return f"fails: {'; '.join(escape(ADVICE[reason].problem) for reason in reasons)}"
+        return f"fails: {'; '.join(escape(REMEDIES[reason].problem) for reason in reasons)}"
     return "up to date" if account.has_figures else "no figures yet"
 
 
@@ -79,9 +79,9 @@ def _problems(account: Account) -> str:
             spoilt.setdefault((poll.reason, poll.detail), []).append(_QUERY_NAMES[query])
     kept = " The figures shown are the last good ones." if account.figures.fetched else ""
     return "\n".join(
-        f"""<div class="problem"><h3>Fails: {escape(ADVICE[reason].problem)}</h3>
+        f"""<div class="problem"><h3>Fails: {escape(REMEDIES[reason].problem)}</h3>
 <p>No new figures for {", ".join(names)}: <q>{escape(detail)}</q>.{kept}</p>
-<p><strong>What to do:</strong> {escape(ADVICE[reason].remedy)}</p></div>"""
+<p><strong>What to do:</strong> {escape(REMEDIES[reason].remedy)}</p></div>"""
         for (reason, detail), names in spoilt.items()
     )
 
@@ -154,7 +154,7 @@ def _polls(account: Account, present: Present) -> str:
     for query, poll in account.polls.items():
         fetched = account.figures.fetched.get(query)
         last = f"fetched {ago(fetched, present.now)}" if fetched else "not fetched yet"
-        due = poll.due + present.wall_minus_monotonic
+        due = poll.due + present.wall_clock_offset
         next_time = ahead(due, present.now) if due > present.now else "as soon as its turn comes"
         again = (
             f"the last attempt failed, tried again {next_time}" if poll.reason else f"asked next {next_time}"

@@ -7,8 +7,7 @@ from importlib.resources import files
 from urllib.parse import quote
 
 from exporter import __version__
-from exporter.metrics.families import Status
-from exporter.model import Snapshot
+from exporter.model import Snapshot, Status
 from exporter.months import month_of, paris_date
 from exporter.status_page.account import Present, account_fails, account_section, overview_row
 from exporter.status_page.formatting import instant
@@ -39,15 +38,15 @@ def render(
     status: Status,
     now: float,
     telemetry_path: str,
-    missing: str = "",
+    not_ready_reason: str = "",
     chosen: str | None = None,
 ) -> str:
     """Return the page as HTML.
 
-    `now` is Unix seconds, `missing` what keeps the exporter from being ready, and `chosen` the account to show
+    `now` is Unix seconds, `not_ready_reason` what keeps the exporter from being ready, and `chosen` the account to show
     where there are too many to show all.
     """
-    present = Present(now, month_of(paris_date(now)), status.wall_minus_monotonic)
+    present = Present(now, month_of(paris_date(now)), status.wall_clock_offset)
     all_shown = len(snapshot) <= MOST_SHOWN_AT_ONCE
     sections = [
         account_section(f"a{number}", account, present)
@@ -78,7 +77,7 @@ def render(
 </ul>
 </nav>
 <main>
-{_own_problems(status, missing)}
+{_own_problems(status, not_ready_reason)}
 {_overview(snapshot, present, all_shown) if len(snapshot) > 1 else ""}
 {"".join(sections)}
 </main>
@@ -106,10 +105,10 @@ def _state(snapshot: Snapshot) -> str:
 
 def _requests(status: Status) -> str:
     most = f"{status.requests_last_minute} of at most {status.requests_per_minute} requests to the API"
-    return f"{most} in the last minute{', with the key most in use' * (status.limit_scope == 'account')}"
+    return f"{most} in the last minute{', with the key most in use' * status.limit_per_key}"
 
 
-def _own_problems(status: Status, missing: str) -> str:
+def _own_problems(status: Status, not_ready_reason: str) -> str:
     """Say what is wrong with the exporter itself, not with one account."""
     problems = []
     if not status.state_writable:
@@ -117,8 +116,10 @@ def _own_problems(status: Status, missing: str) -> str:
     if not status.reload_successful:
         problems.append(RELOAD_FAILED)
     texts = [f"<h2>{escape(title)}</h2><p>{escape(remedy)}</p>" for title, remedy in problems]
-    if missing:
-        texts.append(f"<h2>Not ready</h2><p>{escape(missing[0].upper() + missing[1:])}.</p>")
+    if not_ready_reason:
+        texts.append(
+            f"<h2>Not ready</h2><p>{escape(not_ready_reason[0].upper() + not_ready_reason[1:])}.</p>"
+        )
     return "\n".join(f'<div class="problem">{text}</div>' for text in texts)
 
 

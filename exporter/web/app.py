@@ -23,7 +23,7 @@ _MAX_QUERY = 8192
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """One HTTP reply."""
 
     status: int
@@ -53,9 +53,9 @@ class Application:
     def __init__(self, pages: Pages, telemetry_path: str) -> None:
         self._pages = pages
         self._telemetry_path = telemetry_path
-        readable: dict[str, Callable[[Scope], Reply]] = {
+        readable: dict[str, Callable[[Scope], Response]] = {
             "/": self._status_page,
-            SCRIPT_PATH: lambda _: Reply(200, SCRIPT, _JAVASCRIPT),
+            SCRIPT_PATH: lambda _: Response(200, SCRIPT, _JAVASCRIPT),
             "/-/healthy": lambda _: _verdict("healthy", pages.healthy()),
             "/-/ready": lambda _: _verdict("ready", pages.ready()),
         }
@@ -69,14 +69,14 @@ class Application:
             return
         await send_reply(self.answer(scope), scope, send)
 
-    def answer(self, scope: Scope) -> Reply:
+    def answer(self, scope: Scope) -> Response:
         """Return the reply to a request."""
         methods = self._routes.get(scope["path"])
         if methods is None:
-            return Reply(404, b"Not Found\n")
+            return Response(404, b"Not Found\n")
         handler = methods.get(scope["method"])
         if handler is None:
-            return Reply(405, b"Method Not Allowed\n", headers=(("allow", ", ".join(methods)),))
+            return Response(405, b"Method Not Allowed\n", headers=(("allow", ", ".join(methods)),))
         return handler(scope)
 
     def variant(self, scope: Scope) -> Variant | None:
@@ -89,41 +89,41 @@ class Application:
         """Return the metrics in one of their forms."""
         return self._pages.exposition.page(variant)
 
-    def _metrics(self, scope: Scope) -> Reply:
+    def _metrics(self, scope: Scope) -> Response:
         return reply_with(self.page(_variant(scope)))
 
-    def _status_page(self, scope: Scope) -> Reply:
+    def _status_page(self, scope: Scope) -> Response:
         query = scope.get("query_string", b"")[:_MAX_QUERY].decode("latin-1")
         account = parse_qs(query).get("account", [None])[0]
         page = self._pages.status_page(account).encode()
-        return Reply(200, page, _HTML, (("content-security-policy", CONTENT_SECURITY_POLICY),))
+        return Response(200, page, _HTML, (("content-security-policy", CONTENT_SECURITY_POLICY),))
 
-    def _reload(self, _: Scope) -> Reply:
+    def _reload(self, _: Scope) -> Response:
         problem = self._pages.reload()
-        return Reply(500, f"{problem}\n".encode()) if problem else Reply(200, b"reloaded\n")
+        return Response(500, f"{problem}\n".encode()) if problem else Response(200, b"reloaded\n")
 
 
-def reply_with(page: Page) -> Reply:
+def reply_with(page: Page) -> Response:
     """Return the reply to a scrape."""
     encoding = (("content-encoding", "gzip"),) if page.compressed else ()
-    return Reply(200, page.body, page.content_type, (("vary", "Accept, Accept-Encoding"), *encoding))
+    return Response(200, page.body, page.content_type, (("vary", "Accept, Accept-Encoding"), *encoding))
 
 
-async def send_reply(reply: Reply, scope: Scope, send: Send) -> None:
+async def send_reply(reply: Response, scope: Scope, send: Send) -> None:
     """Send a reply to a request."""
     body = b"" if scope["method"] == "HEAD" else reply.body
     await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply)})
     await send({"type": "http.response.body", "body": body})
 
 
-def encode_reply(reply: Reply) -> bytes:
+def encode_reply(reply: Response) -> bytes:
     """Return a reply as HTTP/1.1 writes it on a connection that stays open."""
     status = HTTPStatus(reply.status)
     head = b"".join(b"%b: %b\r\n" % one for one in _headers(reply))
     return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, status.phrase.encode(), head, reply.body)
 
 
-def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
+def _headers(reply: Response) -> list[tuple[bytes, bytes]]:
     headers = (
         ("content-type", reply.content_type),
         ("content-length", str(len(reply.body))),
@@ -134,8 +134,12 @@ def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
-def _verdict(state: str, problem: str) -> Reply:
-    return Reply(503, f"not {state}: {problem}\n".encode()) if problem else Reply(200, f"{state}\n".encode())
+def _verdict(state: str, problem: str) -> Response:
+    return (
+        Response(503, f"not {state}: {problem}\n".encode())
+        if problem
+        else Response(200, f"{state}\n".encode())
+    )
 
 
 def header(scope: Scope, name: bytes) -> str:

@@ -11,8 +11,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from exporter.web.app import ASGIApplication, Receive, Reply, Scope, Send, header, send_reply
-from exporter.web.security import Door
+from exporter.web.app import ASGIApplication, Receive, Response, Scope, Send, header, send_reply
+from exporter.web.security import WebSecurity
 
 _REMEMBERED = 64
 _MAX_WAITING = 16
@@ -20,7 +20,7 @@ _MAX_PASSWORD = 72  # bcrypt looks at no more
 _CHALLENGE = (("www-authenticate", 'Basic realm="smspartner-exporter", charset="UTF-8"'),)
 
 
-class Busy(Exception):  # noqa: N818 - a state, not an error
+class TooManyLoginsError(Exception):
     """Too many passwords wait to be checked."""
 
 
@@ -43,7 +43,7 @@ class PasswordChecker:
             self._right.move_to_end(mark)
             return True
         if self._waiting >= _MAX_WAITING:
-            raise Busy
+            raise TooManyLoginsError
         self._waiting += 1
         try:
             async with self._one_at_a_time:
@@ -93,28 +93,28 @@ async def _in_a_thread(password: bytes, hashed: bytes) -> bool:
 class Guard:
     """An ASGI application around another, which it shows only to those who may see it."""
 
-    def __init__(self, application: ASGIApplication, door: Door) -> None:
+    def __init__(self, application: ASGIApplication, security: WebSecurity) -> None:
         self._application = application
-        self._door = door
+        self._security = security
         self._checker = PasswordChecker()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        config = self._door.config
+        config = self._security.config
         send = _with_headers(send, config.headers)
         if config.users:
             name, password = _credentials(header(scope, b"authorization"))
             try:
                 admitted = await self._checker.check(config.users, name, password)
-            except Busy:
+            except TooManyLoginsError:
                 await send_reply(
-                    Reply(503, b"Too many logins\n", headers=(("retry-after", "1"),)), scope, send
+                    Response(503, b"Too many logins\n", headers=(("retry-after", "1"),)), scope, send
                 )
                 return
             if not admitted:
-                await send_reply(Reply(401, b"Unauthorized\n", headers=_CHALLENGE), scope, send)
+                await send_reply(Response(401, b"Unauthorized\n", headers=_CHALLENGE), scope, send)
                 return
         await self._application(scope, receive, send)
 

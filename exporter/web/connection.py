@@ -8,7 +8,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.web.repeats import Repeats
-from exporter.web.security import Door
+from exporter.web.security import WebSecurity
 
 MAX_OPEN = 32
 """Connections at once. Under TLS, each costs half a megabyte; a Prometheus server keeps one."""
@@ -25,13 +25,13 @@ class Connection(H11Protocol):
     def __init__(
         self,
         open_connections: set["Connection"],
-        door: Door | None,
+        security: WebSecurity | None,
         repeats: Repeats | None,
         **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
         self._open = open_connections
-        self._door = door
+        self._security = security
         self._repeats = repeats
         self._raw: asyncio.Transport
         self._early = b""
@@ -57,13 +57,13 @@ class Connection(H11Protocol):
         self._raw = transport
         self._since = self.loop.time()
         self._deadline = self.loop.call_later(DEADLINE, self.abort)
-        if self._door and (context := self._door.context):
-            self._handshake = self.loop.create_task(self._start_tls(self._door, context))
+        if self._security and (context := self._security.context):
+            self._handshake = self.loop.create_task(self._start_tls(self._security, context))
         else:
             self._made = True
             super().connection_made(transport)
 
-    async def _start_tls(self, door: Door, context: ssl.SSLContext) -> None:
+    async def _start_tls(self, security: WebSecurity, context: ssl.SSLContext) -> None:
         if self._raw.is_closing():
             return
         try:
@@ -72,7 +72,7 @@ class Connection(H11Protocol):
             )
         except OSError:
             transport = None
-        if transport is None or not door.admits(transport.get_extra_info("ssl_object")):
+        if transport is None or not security.allows_client(transport.get_extra_info("ssl_object")):
             self.abort()
             return
         self._made = True

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 _Stamp = tuple[int, int, int] | None
 
 
-class Door:
+class WebSecurity:
     """A web configuration file and the certificates it names. Raises ConfigError where they cannot be used."""
 
     def __init__(self, path: Path) -> None:
@@ -35,10 +35,10 @@ class Door:
         self._read_again_if_changed()
         return self._context
 
-    def admits(self, connection: ssl.SSLObject) -> bool:
+    def allows_client(self, connection: ssl.SSLObject) -> bool:
         """Say whether a client may come in, whose certificate, where one is required, was verified."""
         config = self._config.tls
-        return config is None or tls.admits(config, connection.getpeercert())
+        return config is None or tls.allows_client(config, connection.getpeercert())
 
     def _read_again_if_changed(self) -> None:
         if all(_stamp(path) == stamp for path, stamp in self._stamps.items()):

@@ -12,7 +12,7 @@ import uvicorn
 from exporter.web.app import ASGIApplication
 from exporter.web.connection import Connection
 from exporter.web.repeats import Repeats
-from exporter.web.security import Door
+from exporter.web.security import WebSecurity
 
 _KEEP_ALIVE = 120  # longer than any scrape interval in use
 _DRAIN = 1
@@ -69,13 +69,16 @@ class Server(uvicorn.Server):
     """uvicorn without its signal handlers, and without waking up ten times a second to see whether it should end."""
 
     def __init__(
-        self, application: ASGIApplication, door: Door | None = None, repeats: Repeats | None = None
+        self,
+        application: ASGIApplication,
+        security: WebSecurity | None = None,
+        repeats: Repeats | None = None,
     ) -> None:
         self._open: set[Connection] = set()
         super().__init__(
             uvicorn.Config(
                 application,
-                http=functools.partial(Connection, self._open, door, repeats),  # type: ignore[arg-type]
+                http=functools.partial(Connection, self._open, security, repeats),  # type: ignore[arg-type]
                 ws="none",
                 loop="none",
                 lifespan="off",

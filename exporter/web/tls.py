@@ -49,7 +49,7 @@ def build_context(config: TlsConfig) -> ssl.SSLContext:
     return context
 
 
-def admits(config: TlsConfig, certificate: Mapping[str, Any] | None) -> bool:
+def allows_client(config: TlsConfig, certificate: Mapping[str, Any] | None) -> bool:
     """Say whether a client may come in. `certificate` is what ``getpeercert`` returned: it has been verified."""
     if config.client_allowed_sans is None:
         return True

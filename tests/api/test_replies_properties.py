@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.api.replies import RawReply, parse_credits, parse_statistics
 from exporter.metrics.exposition import Exposition, Part
-from exporter.metrics.families import Status, collect
-from exporter.model import Account, Credits, Failure, Figures, MonthFigures, Poll, Query
+from exporter.metrics.families import collect
+from exporter.model import Account, Credits, Failure, Figures, MonthFigures, Poll, Query, Status
 from tests.stress.hostile_bodies import DATA
 from tests.support.bodies import statistics
 from tests.support.fakes import FakeClock
@@ -48,7 +48,7 @@ NEAR = st.fixed_dictionaries(
 STATUS = Status(900, 5, 0, True, True, 0.0, 0.0)
 
 
-def figures_of(raw: RawReply, query: Query) -> Figures | Failure:
+def key(raw: RawReply, query: Query) -> Figures | Failure:
     """What becomes of a reply. Any other exception is an error of the program."""
     try:
         if query is Query.CREDITS:
@@ -78,7 +78,7 @@ def shown(figures: Figures) -> dict[tuple[str, ...], float]:
 def check(raw: RawReply) -> None:
     """Figures that can be shown, or a failure that can."""
     for query in (Query.STATISTICS, Query.CREDITS):
-        outcome = figures_of(raw, query)
+        outcome = key(raw, query)
         if isinstance(outcome, Failure):
             assert outcome.detail.isprintable()
             assert len(outcome.detail) < 250
@@ -186,7 +186,7 @@ def test_a_good_reply_gives_its_figures_however_it_is_written(
     datas = [data.draw(entry(*each, **data.draw(whole))) for each in months.items()]
     code = data.draw(st.sampled_from([None, 200, "200", 200.0]))
     body = data.draw(text({"success": True, "datas": datas, "code": code}))
-    figures = figures_of(RawReply(200, body), Query.STATISTICS)
+    figures = key(RawReply(200, body), Query.STATISTICS)
     assert isinstance(figures, Figures)
     assert figures.months == expected(months)
     series = shown(figures)
@@ -200,7 +200,7 @@ def test_a_good_reply_gives_its_figures_however_it_is_written(
 def test_the_sum_of_the_days_is_the_month(data: st.DataObject, days: list[Pair]) -> None:
     datas = [data.draw(entry((2021, 10), day, type="day")) for day in days]
     total = (sum(cost for cost, _ in days), sum(sent for _, sent in days))
-    figures = figures_of(RawReply(200, statistics(*datas)), Query.STATISTICS)
+    figures = key(RawReply(200, statistics(*datas)), Query.STATISTICS)
     assert isinstance(figures, Figures)
     assert figures.months == expected({(2021, 10): total})
 
@@ -216,7 +216,7 @@ def test_good_credits_give_their_figures_however_they_are_written(
     names = data.draw(st.sampled_from([["balance"], ["solde"], ["balance", "solde"]]))
     credit = data.draw(shuffled(fields | dict.fromkeys(names, money) | {"currency": "EUR"}))
     body = data.draw(text({"success": True, "credits": credit, "user": data.draw(UNREAD)}))
-    figures = figures_of(RawReply(200, body), Query.CREDITS)
+    figures = key(RawReply(200, body), Query.CREDITS)
     assert isinstance(figures, Figures)
     assert figures.credits == Credits(balance / 1000, "EUR", {"sms": sms, "sms_eco": eco, "hlr": hlr}, queued)
     assert shown(figures)["smspartner_balance", "a", "EUR"] == balance / 1000
@@ -238,7 +238,7 @@ def test_a_changed_field_spoils_all_or_changes_its_month_alone(
     index = data.draw(st.integers(0, len(datas) - 1))
     raw = RawReply(200, statistics(*datas[:index], datas[index] | {field: value}, *datas[index + 1 :]))
     check(raw)
-    outcome = figures_of(raw, Query.STATISTICS)
+    outcome = key(raw, Query.STATISTICS)
     if isinstance(outcome, Figures):
         others = {month: figures for number, (month, figures) in enumerate(months.items()) if number != index}
         assert expected(others).items() <= outcome.months.items()
@@ -251,7 +251,7 @@ def test_a_changed_field_spoils_all_or_changes_its_month_alone(
 def test_a_missing_field_spoils_the_reply(months: dict[Month, Pair], data: st.DataObject, field: str) -> None:
     datas = [data.draw(entry(*each)) for each in months.items()]
     del data.draw(st.sampled_from(datas))[field]
-    outcome = figures_of(RawReply(200, statistics(*datas)), Query.STATISTICS)
+    outcome = key(RawReply(200, statistics(*datas)), Query.STATISTICS)
     assert isinstance(outcome, Failure)
     assert f"{field}: is missing" in outcome.detail
 
@@ -260,6 +260,6 @@ def test_a_missing_field_spoils_the_reply(months: dict[Month, Pair], data: st.Da
 def test_a_negative_figure_spoils_the_reply(pair: Pair, data: st.DataObject, field: str, number: int) -> None:
     negative = {field: data.draw(spellings(Decimal(number).scaleb(-3) if field == "cost" else number))}
     body = statistics(data.draw(entry((2021, 10), pair)) | negative)
-    outcome = figures_of(RawReply(200, body), Query.STATISTICS)
+    outcome = key(RawReply(200, body), Query.STATISTICS)
     assert isinstance(outcome, Failure)
     assert f"datas[0].{field}: expected" in outcome.detail

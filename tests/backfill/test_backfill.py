@@ -28,16 +28,17 @@ from exporter.backfill import command as backfill_command
 from exporter.backfill.fetcher import Backfill, BackfillError, choose_months, latest_complete_month
 from exporter.backfill.openmetrics import MonthSamples
 from exporter.backfill.progress import Bar
-from exporter.config.settings import AccountSettings, KeySource, LimitScope, Settings
+from exporter.config.api_key import KeySource
+from exporter.config.settings import AccountSettings, Settings
 from exporter.durations import format_duration
 from exporter.metrics import families as metrics
-from exporter.model import Account, Figures, MonthFigures
+from exporter.model import Account, Figures, MonthFigures, Status
 from exporter.months import PARIS, first_and_last_day, month_end, month_start, months_between
-from exporter.ratelimit.limiter import Permission
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.limiter import LimitScope, Permission
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.simulator.api import Options
-from exporter.simulator.history import Account as SimulatedAccount
+from exporter.simulator.history import SimulatedAccount
 from exporter.simulator.simulator import Simulator, most_in_60s, serve
 from exporter.state.directory import StateDirectory
 from tests.support.fakes import START, FakeClock
@@ -91,9 +92,9 @@ def start(clock: FakeClock, transport: SimulatedTransport, tmp_path: Path) -> St
     def start(months: list[str], asked: Settings | None = None, bar: Bar | None = None) -> Backfill:
         asked = asked or settings()
         directory = StateDirectory(tmp_path / "state")
-        paces = Paces(asked.requests_per_minute, clock, directory, scope=asked.limit_scope)
+        limiters = RateLimiters(asked.requests_per_minute, clock, directory, scope=asked.limit_scope)
         client = Client(transport, clock, asked.statistics)
-        return Backfill(asked, months, client, paces, directory, clock, bar)
+        return Backfill(asked, months, client, limiters, directory, clock, bar)
 
     return start
 
@@ -215,7 +216,7 @@ def test_a_running_exporter_and_a_backfill_keep_to_the_limit_together(
 ) -> None:
     rng = random.Random(5)
     transport.latency = lambda: rng.uniform(0, 2)
-    exporter = Paces(5, clock, StateDirectory(tmp_path / "state"), scope=scope).of(Secret(KEY))
+    exporter = RateLimiters(5, clock, StateDirectory(tmp_path / "state"), scope=scope).of(Secret(KEY))
     polls: list[float] = []
 
     def poll() -> None:
@@ -407,7 +408,7 @@ def test_label_values_are_escaped(name: str) -> None:
 @pytest.mark.parametrize("name", [None, "marketing"])
 def test_series_are_those_of_a_live_scrape(name: str | None) -> None:
     account = Account(name, None, Figures(history=FIGURES), {}, {})
-    status = metrics.Status(900, 5, 0, True, True, 0, 0)
+    status = Status(900, 5, 0, True, True, 0, 0)
     live = {
         (sample.name, frozenset({**sample.labels, "job": "j", "instance": "i"}.items())): sample.value
         for family in metrics.collect((account,), status)
@@ -435,8 +436,8 @@ class Command:
         flags = backfill_command.parse(words, self.clock.time())
         asked = settings(name, base_url=self.base_url)
         state = StateDirectory(self.directory / "state")
-        paces = Paces(asked.requests_per_minute, self.clock, state)
-        return backfill_command.run(flags, asked, paces, state, self.clock)
+        limiters = RateLimiters(asked.requests_per_minute, self.clock, state)
+        return backfill_command.run(flags, asked, limiters, state, self.clock)
 
 
 @pytest.fixture

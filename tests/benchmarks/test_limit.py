@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks.limit import failures_table, of_failures, of_sizes, run, sizes_table
-from exporter.config.settings import LimitScope
 from exporter.model import Reason
+from exporter.ratelimit.limiter import LimitScope
 
 HOURS: dict[LimitScope, float] = {"all": 1, "account": 0.5}
 

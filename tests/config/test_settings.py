@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.settings import KeySource, read_key
+from exporter.config.api_key import KeySource, read_key
 from exporter.secret import Secret
 
 OLD, NEW = "0LD-K3Y-S3CR3T", "N3W-K3Y-S3CR3T"

@@ -12,12 +12,13 @@ import yaml
 from grafana_foundation_sdk.models import units
 
 from exporter.metrics import families as metrics
+from exporter.model import Status
 from tests.support.dashboard import DASHBOARD, FILE, PANELS, SHOWN, TARGETS
 from tests.support.running import ROOT
 
 PROVISIONING = ROOT / "grafana" / "provisioning"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-STATUS = metrics.Status(900, 5, 0, True, True, 0, 0)
+STATUS = Status(900, 5, 0, True, True, 0, 0)
 OPERATORS = {"and", "or", "unless"}
 
 

@@ -231,7 +231,7 @@ def keep_figures(directory: Path, base_url: str) -> None:
     for name in NAMES:
         known = account(name, months, time.time(), (400.0, "EUR"))
         store.replace((msgspec.structs.replace(known, figures=Figures()),))
-        store.publish(known, figures_of=Secret(f"key-{name.encode().hex()}"))
+        store.publish(known, key=Secret(f"key-{name.encode().hex()}"))
 
 
 @pytest.fixture(scope="module")

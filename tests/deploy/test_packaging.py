@@ -18,8 +18,7 @@ from tests.support.running import ROOT, Started, eventually, run
 
 # Those that read the repository's other files; the rest need nothing but the package.
 FROM_THE_SDIST = [
-    f"tests/test_{name}.py"
-    for name in ("config", "dashboard", "docs", "kubernetes", "packaging", "readme", "rules", "web_config")
+    f"tests/{name}" for name in ("config", "dashboard", "deploy", "docs", "prometheus", "web/test_config.py")
 ]
 
 

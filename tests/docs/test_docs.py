@@ -9,7 +9,7 @@ import yaml
 
 from exporter import __version__
 from exporter.config.loader import KEYS, load
-from tests.support.documents import PAGES, blocks, yaml_blocks
+from tests.support.documents import PAGES, blocks, table, yaml_blocks
 from tests.support.running import ROOT, TOOLS, run
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -70,11 +70,12 @@ def test_what_is_shown_is_accepted(page: Path, tmp_path: Path) -> None:
         assert accepted(shown, tmp_path), shown
 
 
-def test_every_module_has_its_line_in_the_map() -> None:
-    lines = re.findall(r"^\| (`.+`) \| .+ \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    named = re.findall(r"`(\w+)\.py`", " ".join(lines))
-    modules = [path.stem for path in ROOT.glob("exporter/*.py") if path.stem != "__init__"]
-    assert sorted(named) == sorted(modules)
+def test_the_architecture_page_names_every_package_and_every_module_beside_them() -> None:
+    rows = table(ROOT / "docs" / "architecture.md", "where")
+    named = [name for where, _ in rows for name in re.findall(r"`([\w/.]+)`", where)]
+    packages = [f"{path.parent.name}/" for path in ROOT.glob("exporter/*/__init__.py")]
+    modules = [path.name for path in ROOT.glob("exporter/*.py") if path.name != "__init__.py"]
+    assert sorted(named) == sorted([*packages, *modules])
 
 
 def test_the_changelog_begins_with_this_version() -> None:

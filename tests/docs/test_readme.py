@@ -6,8 +6,8 @@ from pathlib import Path
 
 from exporter.cli import parser
 from exporter.config.loader import KEY_FILE_VARIABLE, KEY_VARIABLE, KEYS
-from exporter.metrics.families import Status, collect
-from exporter.model import Account, Credits, Figures, MonthFigures, Poll, Query, Reason
+from exporter.metrics.families import collect
+from exporter.model import Account, Credits, Figures, MonthFigures, Poll, Query, Reason, Status
 from tests.stress.hostile import BAD, UNUSUAL
 from tests.support import documents
 from tests.support.running import ROOT
@@ -29,7 +29,7 @@ def test_every_metric_with_its_type_and_labels() -> None:
             fetched=dict.fromkeys(Query, 1.0),
         ),
         polls={query: Poll(due=1.0, succeeded=True) for query in Query},
-        exchanges={},
+        request_stats={},
     )
     exposed = {}
     for family in collect((account,), Status(900, 5, 0, True, True, 0.0, 0.0)):

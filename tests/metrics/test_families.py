@@ -15,8 +15,19 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import __version__
 from exporter.metrics.exposition import Exposition, Part
-from exporter.metrics.families import Status, collect
-from exporter.model import Account, Credits, Endpoint, Exchanges, Figures, MonthFigures, Poll, Query, Reason
+from exporter.metrics.families import collect
+from exporter.model import (
+    Account,
+    Credits,
+    Endpoint,
+    Figures,
+    MonthFigures,
+    Poll,
+    Query,
+    Reason,
+    RequestStats,
+    Status,
+)
 from tests.support.fakes import FakeClock
 from tests.support.running import TOOLS
 
@@ -27,7 +38,7 @@ STATUS = Status(
     state_writable=True,
     reload_successful=True,
     reload_success_time=1.5e9,
-    wall_minus_monotonic=1.6e9,
+    wall_clock_offset=1.6e9,
 )
 SAMPLE = Figures(
     history={"2021-10": MonthFigures(49.174, 1210), "2021-11": MonthFigures(67.674, 1409)},
@@ -224,8 +235,8 @@ def test_every_failure_is_counted_from_zero() -> None:
         for reason in REASONS
     ]
     assert lines("smspartner_api_failures_total", NEW) == zeros
-    exchanges = Exchanges().plus(0.5, None).plus(30, Reason.TIMEOUT)
-    account = msgspec.structs.replace(NEW, exchanges={Endpoint.CREDITS: exchanges})
+    request_stats = RequestStats().plus(0.5, None).plus(30, Reason.TIMEOUT)
+    account = msgspec.structs.replace(NEW, request_stats={Endpoint.CREDITS: request_stats})
     timeouts = 'smspartner_api_failures_total{endpoint="credits",reason="timeout"}'
     assert lines("smspartner_api_failures_total", account) == [
         f"{timeouts} 1.0" if line.startswith(timeouts) else line for line in zeros
@@ -291,7 +302,7 @@ def test_endpoints_that_are_not_asked_have_no_series() -> None:
 
 def test_the_exporter_itself() -> None:
     status = Status(
-        60, 2, 1, state_writable=False, reload_successful=False, reload_success_time=3, wall_minus_monotonic=0
+        60, 2, 1, state_writable=False, reload_successful=False, reload_success_time=3, wall_clock_offset=0
     )
     python = platform.python_version()
     assert lines("smspartner_", ACCOUNT, status=status)[-7:] == [

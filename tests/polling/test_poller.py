@@ -10,10 +10,12 @@ from unittest import mock
 
 import pytest
 
-from exporter.config.settings import AccountSettings, DateRange, KeySource, LimitScope, Settings
+from exporter.config.api_key import KeySource
+from exporter.config.settings import AccountSettings, DateRange, Settings
 from exporter.model import Account, Credits, Endpoint, Failure, Figures, MonthFigures, Query, Reason
 from exporter.polling.poller import Poller
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.limiter import LimitScope
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.simulator.simulator import most_in_60s
 from exporter.state.directory import StateDirectory
@@ -70,10 +72,10 @@ class Bench:
         self.clock = clock
         self.client = FakeClient(clock, answer)
         self.store = Store(StateDirectory(state) if state else None)
-        self.paces = Paces(
+        self.limiters = RateLimiters(
             settings.requests_per_minute, clock, past_is_empty=past_is_empty, scope=settings.limit_scope
         )
-        self.poller = Poller(settings, self.client, self.paces, self.store, clock)
+        self.poller = Poller(settings, self.client, self.limiters, self.store, clock)
         self.begin = clock.monotonic()
 
     def run(self, seconds: float) -> None:
@@ -180,7 +182,7 @@ def test_a_failure_leaves_the_figures_and_says_why(
     assert account.figures == before
     for poll in account.polls.values():
         assert (poll.succeeded, poll.reason, poll.detail) == (False, Reason.SERVER_ERROR, "HTTP 502")
-    assert account.exchanges[Endpoint.STATISTICS].failures[Reason.SERVER_ERROR] >= 2
+    assert account.request_stats[Endpoint.STATISTICS].failures[Reason.SERVER_ERROR] >= 2
     failed = [record for record in caplog.records if record.message == "poll failed"]
     assert failed[0].levelno == logging.WARNING
     assert vars(failed[0])["detail"] == "HTTP 502"
@@ -266,7 +268,7 @@ def test_stopping_cuts_the_exchange_off_and_takes_nothing_of_it(clock: FakeClock
     bench.poller.run()
     assert bench.client.is_cut_off
     assert not bench.account().has_figures
-    assert bench.account().exchanges == {}
+    assert bench.account().request_stats == {}
 
 
 def test_a_restart_serves_the_kept_figures_before_it_asks(clock: FakeClock, tmp_path: Path) -> None:
@@ -305,7 +307,7 @@ def test_reconfigured_accounts_that_stay_keep_figures_and_schedule(clock: FakeCl
     assert [account.name for account in bench.store.snapshot] == ["stays", "comes"]
     assert bench.account("stays").figures == before.figures
     assert bench.account("stays").polls == before.polls
-    assert bench.paces.requests_per_minute == 2
+    assert bench.limiters.requests_per_minute == 2
     bench.run(100)
     assert len(bench.client.asked) == asked
     assert {key for _, key, _ in client.asked} == {"key-comes"}
@@ -331,7 +333,7 @@ def test_unknown_pasts_of_keys_are_waited_out_together(clock: FakeClock) -> None
 
 def test_where_one_pace_holds_for_all_one_is_enough_to_ask_it(clock: FakeClock) -> None:
     bench = Bench(clock, several(["a", "b", "c"]))
-    with mock.patch.object(Paces, "of", autospec=True, side_effect=Paces.of) as asked:
+    with mock.patch.object(RateLimiters, "of", autospec=True, side_effect=RateLimiters.of) as asked:
         bench.run(12)
     assert asked.call_count == 2
 
@@ -425,7 +427,7 @@ def test_a_rotated_key_has_a_pace_of_its_own(clock: FakeClock, tmp_path: Path) -
     file.write_text("other-key")
     bench.run(12)
     assert [key for _, key, _ in bench.client.asked] == ["one-key", "other-key"]
-    assert bench.paces.of(Secret("one-key")) is not bench.paces.of(Secret("other-key"))
+    assert bench.limiters.of(Secret("one-key")) is not bench.limiters.of(Secret("other-key"))
 
 
 @pytest.mark.parametrize(("before", "after"), [("all", "account"), ("account", "all")])

@@ -9,7 +9,7 @@ import yaml
 
 from exporter.durations import parse_duration
 from exporter.metrics import families as metrics
-from exporter.model import Account, Credits, Endpoint, Figures, MonthFigures, Poll, Query, Reason
+from exporter.model import Account, Credits, Endpoint, Figures, MonthFigures, Poll, Query, Reason, Status
 from tests.support.running import ROOT, TOOLS, run
 
 PROMETHEUS = ROOT / "prometheus"
@@ -45,7 +45,7 @@ def exposed() -> dict[str, set[str]]:
     )
     polls = {query: Poll(due=1.0, succeeded=True) for query in Query}
     account = Account("marketing", 500.0, figures, polls, {})
-    status = metrics.Status(900.0, 5, 1, True, True, 1.0, 0.0)
+    status = Status(900.0, 5, 1, True, True, 1.0, 0.0)
     samples = [sample for family in metrics.collect((account,), status) for sample in family.samples]
     return {sample.name: set(sample.labels) for sample in samples}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.ratelimit.limiter import MAX_TIMEOUT, Pace, Permission, Wait, boot_id, pace_interval
+from exporter.ratelimit.limiter import MAX_TIMEOUT, Permission, RateLimiter, Wait, boot_id, request_interval
 from exporter.ratelimit.lock_file import FILE_NAME
 from exporter.simulator.simulator import most_in_60s
 from exporter.state.directory import StateDirectory
@@ -21,15 +21,17 @@ LATE = 2.0
 TIMEOUT = 30.0
 
 
-def pace_in(directory: Path, clock: FakeClock, boot: str = "this-boot", requests_per_minute: int = 5) -> Pace:
-    return Pace(requests_per_minute, clock, StateDirectory(directory), boot)
+def pace_in(
+    directory: Path, clock: FakeClock, boot: str = "this-boot", requests_per_minute: int = 5
+) -> RateLimiter:
+    return RateLimiter(requests_per_minute, clock, StateDirectory(directory), boot)
 
 
-def acquire(pace: Pace, clock: FakeClock) -> float:
+def acquire(limiter: RateLimiter, clock: FakeClock) -> float:
     """Wait as long as the pace says; return how long that was."""
     start = clock.monotonic()
     for _ in range(1000):
-        match pace.try_acquire(TIMEOUT):
+        match limiter.try_acquire(TIMEOUT):
             case Wait(seconds):
                 assert seconds > 0
                 clock.advance(seconds)
@@ -38,43 +40,43 @@ def acquire(pace: Pace, clock: FakeClock) -> float:
     raise AssertionError("never permitted")
 
 
-def request(pace: Pace, clock: FakeClock, latency: float = 0.3) -> float:
-    waited = acquire(pace, clock)
+def request(limiter: RateLimiter, clock: FakeClock, latency: float = 0.3) -> float:
+    waited = acquire(limiter, clock)
     clock.advance(latency)
-    pace.release(answered=True)
+    limiter.release(answered=True)
     return waited
 
 
 @pytest.mark.parametrize(("requests_per_minute", "seconds"), [(5, 12.2), (2, 30.5), (1, 61.0)])
 def test_interval(requests_per_minute: int, seconds: float) -> None:
-    assert pace_interval(requests_per_minute) == pytest.approx(seconds)
+    assert request_interval(requests_per_minute) == pytest.approx(seconds)
 
 
 def test_the_first_request_of_an_unknown_past_waits(tmp_path: Path, clock: FakeClock) -> None:
-    pace = pace_in(tmp_path, clock)
-    assert pace.seconds_left_of_unknown_past() == 0
-    wait = pace.try_acquire(TIMEOUT)
+    limiter = pace_in(tmp_path, clock)
+    assert limiter.seconds_left_of_unknown_past() == 0
+    wait = limiter.try_acquire(TIMEOUT)
     assert isinstance(wait, Wait)
     assert wait.seconds == pytest.approx(PACE + LATE)
-    assert pace.seconds_left_of_unknown_past() == pytest.approx(PACE + LATE)
-    assert request(pace, clock) == pytest.approx(PACE + LATE)
-    assert pace.seconds_left_of_unknown_past() == 0
+    assert limiter.seconds_left_of_unknown_past() == pytest.approx(PACE + LATE)
+    assert request(limiter, clock) == pytest.approx(PACE + LATE)
+    assert limiter.seconds_left_of_unknown_past() == 0
 
 
 def test_the_first_request_of_an_empty_past_waits_for_nothing(clock: FakeClock) -> None:
-    assert request(Pace(5, clock, past_is_empty=True), clock) == 0
+    assert request(RateLimiter(5, clock, past_is_empty=True), clock) == 0
 
 
 def test_the_pace_runs_from_the_answer(tmp_path: Path, clock: FakeClock) -> None:
-    pace = pace_in(tmp_path, clock)
-    request(pace, clock)
-    assert request(pace, clock, latency=25) == pytest.approx(PACE)
-    assert request(pace, clock) == pytest.approx(PACE)
+    limiter = pace_in(tmp_path, clock)
+    request(limiter, clock)
+    assert request(limiter, clock, latency=25) == pytest.approx(PACE)
+    assert request(limiter, clock) == pytest.approx(PACE)
 
 
 def test_permission_names_the_deadline(clock: FakeClock) -> None:
-    pace = Pace(5, clock, past_is_empty=True)
-    assert pace.try_acquire(TIMEOUT) == Permission(clock.monotonic() + TIMEOUT)
+    limiter = RateLimiter(5, clock, past_is_empty=True)
+    assert limiter.try_acquire(TIMEOUT) == Permission(clock.monotonic() + TIMEOUT)
 
 
 def test_another_process_waits_for_the_answer_not_for_the_deadline(tmp_path: Path, clock: FakeClock) -> None:
@@ -107,10 +109,10 @@ def test_a_restart_after_a_quiet_time_waits_for_nothing(tmp_path: Path, clock: F
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0, 1e9])
 def test_steps_of_the_wall_clock_change_nothing(tmp_path: Path, clock: FakeClock, step: float) -> None:
-    pace = pace_in(tmp_path, clock)
-    request(pace, clock)
+    limiter = pace_in(tmp_path, clock)
+    request(limiter, clock)
     clock.step(step)
-    assert request(pace, clock) == pytest.approx(PACE)
+    assert request(limiter, clock) == pytest.approx(PACE)
 
 
 def test_an_instant_of_another_boot_says_nothing(tmp_path: Path, clock: FakeClock) -> None:
@@ -158,12 +160,12 @@ def test_a_directory_removed_while_running_is_made_again_after_a_wait(
     tmp_path: Path, clock: FakeClock
 ) -> None:
     state = tmp_path / "state"
-    pace = pace_in(state, clock)
-    request(pace, clock)
+    limiter = pace_in(state, clock)
+    request(limiter, clock)
     clock.advance(900)
     (state / FILE_NAME).unlink()
     state.rmdir()
-    assert request(pace, clock) == pytest.approx(PACE + LATE)
+    assert request(limiter, clock) == pytest.approx(PACE + LATE)
     assert request(pace_in(state, clock), clock) == pytest.approx(PACE, abs=0.01)
 
 
@@ -181,68 +183,68 @@ def test_an_answer_does_not_bring_forward_what_another_process_reserved(
 def test_a_file_that_was_put_back_does_not_make_its_own_past_forgotten(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    pace = pace_in(tmp_path, clock)
-    request(pace, clock)
+    limiter = pace_in(tmp_path, clock)
+    request(limiter, clock)
     backup = (tmp_path / FILE_NAME).read_bytes()
-    request(pace, clock)
+    request(limiter, clock)
     (tmp_path / FILE_NAME).write_bytes(backup)
-    assert acquire(pace, clock) == pytest.approx(PACE)
+    assert acquire(limiter, clock) == pytest.approx(PACE)
 
 
 def test_a_directory_that_cannot_be_made_costs_a_wait_and_is_said(tmp_path: Path, clock: FakeClock) -> None:
     (tmp_path / "file").write_text("")
     directory = StateDirectory(tmp_path / "file" / "state")
-    pace = Pace(5, clock, directory, "this-boot")
-    assert request(pace, clock) == pytest.approx(PACE + LATE)
+    limiter = RateLimiter(5, clock, directory, "this-boot")
+    assert request(limiter, clock) == pytest.approx(PACE + LATE)
     assert not directory.writable
-    assert request(pace, clock) == pytest.approx(PACE)
+    assert request(limiter, clock) == pytest.approx(PACE)
 
 
 def test_half_a_line_is_no_instant_and_is_said(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = StateDirectory(tmp_path)
-    pace = Pace(5, clock, directory, "this-boot")
-    request(pace, clock)
+    limiter = RateLimiter(5, clock, directory, "this-boot")
+    request(limiter, clock)
     with monkeypatch.context() as disk:
         disk.setattr(os, "pwrite", lambda descriptor, line, offset: len(line) // 2)
-        assert request(pace, clock) == pytest.approx(PACE)
+        assert request(limiter, clock) == pytest.approx(PACE)
         assert not directory.writable
-    assert request(pace, clock) == pytest.approx(PACE)
+    assert request(limiter, clock) == pytest.approx(PACE)
     assert directory.writable
 
 
 def test_a_held_lock_is_never_waited_for(tmp_path: Path, clock: FakeClock) -> None:
-    pace = pace_in(tmp_path, clock)
-    request(pace, clock)
+    limiter = pace_in(tmp_path, clock)
+    request(limiter, clock)
     clock.advance(900)
     with (tmp_path / FILE_NAME).open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert pace.try_acquire(TIMEOUT) == Wait(0.05)
-    acquire(pace, clock)
+        assert limiter.try_acquire(TIMEOUT) == Wait(0.05)
+    acquire(limiter, clock)
     with (tmp_path / FILE_NAME).open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        pace.release(answered=True)
+        limiter.release(answered=True)
     other = pace_in(tmp_path, clock)
-    assert isinstance(pace.try_acquire(TIMEOUT), Wait)
+    assert isinstance(limiter.try_acquire(TIMEOUT), Wait)
     assert acquire(other, clock) == pytest.approx(PACE, abs=0.01)
 
 
 def test_release_without_a_request_changes_nothing(tmp_path: Path, clock: FakeClock) -> None:
-    pace = pace_in(tmp_path, clock)
-    request(pace, clock)
+    limiter = pace_in(tmp_path, clock)
+    request(limiter, clock)
     clock.advance(900)
-    pace.release(answered=True)
-    assert acquire(pace, clock) == 0
+    limiter.release(answered=True)
+    assert acquire(limiter, clock) == 0
 
 
 def test_what_is_used_of_the_limit(clock: FakeClock) -> None:
-    pace = Pace(5, clock, past_is_empty=True)
+    limiter = RateLimiter(5, clock, past_is_empty=True)
     for _ in range(8):
-        request(pace, clock)
-    assert pace.requests_last_minute() == 5
+        request(limiter, clock)
+    assert limiter.requests_last_minute() == 5
     clock.advance(61)
-    assert pace.requests_last_minute() == 0
+    assert limiter.requests_last_minute() == 0
 
 
 def test_the_file_is_the_owners_alone(tmp_path: Path, clock: FakeClock) -> None:
@@ -256,10 +258,10 @@ def test_this_boot_has_a_name() -> None:
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path, clock: FakeClock) -> None:
-    pace = pace_in(tmp_path, clock)
+    limiter = pace_in(tmp_path, clock)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
-        request(pace, clock)
+        request(limiter, clock)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -272,7 +274,7 @@ def most_of_a_crashing_fleet(directory: Path, seed: int, lose_state: bool, proce
     dice = random.Random(seed)
     clock = FakeClock()
     arrivals: list[float] = []
-    fleet: dict[int, Pace] = {}
+    fleet: dict[int, RateLimiter] = {}
     flying: dict[int, tuple[float, bool]] = {}
     end = clock.monotonic() + 3600
     while clock.monotonic() < end:
@@ -327,20 +329,20 @@ def test_a_request_that_arrives_late_is_kept_away_from(
         first.release(answered=False)
     elif how == "killed and the state lost":
         (tmp_path / FILE_NAME).unlink()
-    pace = first if how == "given up" and not restarts else pace_in(tmp_path, clock)
+    limiter = first if how == "given up" and not restarts else pace_in(tmp_path, clock)
     for _ in range(5):
         if restarts:
-            pace = pace_in(tmp_path, clock)
-        request(pace, clock, latency=0)
+            limiter = pace_in(tmp_path, clock)
+        request(limiter, clock, latency=0)
         arrivals.append(clock.monotonic())
     assert most_in_60s(arrivals) == 5
 
 
 def test_a_steady_load_uses_95_percent_of_the_limit(tmp_path: Path, clock: FakeClock) -> None:
-    pace = pace_in(tmp_path, clock)
+    limiter = pace_in(tmp_path, clock)
     begin, count = clock.monotonic(), 0
     while clock.monotonic() < begin + 3600:
-        request(pace, clock, latency=0.3)
+        request(limiter, clock, latency=0.3)
         count += 1
     assert count / 60 >= 0.95 * 5
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config.settings import LimitScope
-from exporter.ratelimit.limiter import MAX_TIMEOUT, Permission, Wait
-from exporter.ratelimit.lock_file import FILE_NAME, KEY_FILE_PREFIX, PaceFile
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.limiter import MAX_TIMEOUT, LimitScope, Permission, Wait
+from exporter.ratelimit.lock_file import FILE_NAME, KEY_FILE_PREFIX, LockFile
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.simulator.simulator import most_in_60s
 from exporter.state.directory import StateDirectory
@@ -24,15 +23,15 @@ DAY = 86_400.0
 
 def paces_in(
     directory: Path, clock: FakeClock, scope: LimitScope = "account", boot: str = "this-boot"
-) -> Paces:
-    return Paces(5, clock, StateDirectory(directory), boot, scope=scope)
+) -> RateLimiters:
+    return RateLimiters(5, clock, StateDirectory(directory), boot, scope=scope)
 
 
-def acquire(paces: Paces, key: Secret, clock: FakeClock) -> float:
+def acquire(limiters: RateLimiters, key: Secret, clock: FakeClock) -> float:
     """Wait as long as the key's pace says; return how long that was."""
     start = clock.monotonic()
     for _ in range(1000):
-        match paces.of(key).try_acquire(TIMEOUT):
+        match limiters.of(key).try_acquire(TIMEOUT):
             case Wait(seconds):
                 clock.advance(seconds)
             case Permission():
@@ -40,10 +39,10 @@ def acquire(paces: Paces, key: Secret, clock: FakeClock) -> float:
     raise AssertionError("never permitted")
 
 
-def request(paces: Paces, key: Secret, clock: FakeClock) -> float:
-    waited = acquire(paces, key, clock)
+def request(limiters: RateLimiters, key: Secret, clock: FakeClock) -> float:
+    waited = acquire(limiters, key, clock)
     clock.advance(0.3)
-    paces.of(key).release(answered=True)
+    limiters.of(key).release(answered=True)
     return waited
 
 
@@ -52,30 +51,30 @@ def key_files(directory: Path) -> list[Path]:
 
 
 def test_one_pace_holds_for_all_keys(tmp_path: Path, clock: FakeClock) -> None:
-    paces = paces_in(tmp_path, clock, "all")
-    request(paces, ONE, clock)
-    assert request(paces, OTHER, clock) == pytest.approx(PACE)
+    limiters = paces_in(tmp_path, clock, "all")
+    request(limiters, ONE, clock)
+    assert request(limiters, OTHER, clock) == pytest.approx(PACE)
     assert not key_files(tmp_path)
 
 
 def test_each_key_has_its_own_pace(tmp_path: Path, clock: FakeClock) -> None:
-    paces = paces_in(tmp_path, clock)
-    request(paces, ONE, clock)
-    assert request(paces, OTHER, clock) == pytest.approx(UNANSWERED), "of the unknown past"
-    assert request(paces, ONE, clock) == 0
-    assert request(paces, OTHER, clock) == pytest.approx(PACE - 0.3)
+    limiters = paces_in(tmp_path, clock)
+    request(limiters, ONE, clock)
+    assert request(limiters, OTHER, clock) == pytest.approx(UNANSWERED), "of the unknown past"
+    assert request(limiters, ONE, clock) == 0
+    assert request(limiters, OTHER, clock) == pytest.approx(PACE - 0.3)
 
 
 def test_accounts_with_the_same_key_share_its_pace(tmp_path: Path, clock: FakeClock) -> None:
-    paces = paces_in(tmp_path, clock)
-    request(paces, ONE, clock)
-    assert request(paces, Secret("key-one"), clock) == pytest.approx(PACE)
+    limiters = paces_in(tmp_path, clock)
+    request(limiters, ONE, clock)
+    assert request(limiters, Secret("key-one"), clock) == pytest.approx(PACE)
 
 
 def test_an_empty_past_holds_for_every_key(clock: FakeClock) -> None:
-    paces = Paces(5, clock, past_is_empty=True, scope="account")
-    assert [request(paces, key, clock) for key in (ONE, OTHER)] == [0, 0]
-    assert request(paces, ONE, clock) == pytest.approx(PACE - 0.3)
+    limiters = RateLimiters(5, clock, past_is_empty=True, scope="account")
+    assert [request(limiters, key, clock) for key in (ONE, OTHER)] == [0, 0]
+    assert request(limiters, ONE, clock) == pytest.approx(PACE - 0.3)
 
 
 def test_processes_share_the_pace_of_a_key(tmp_path: Path, clock: FakeClock) -> None:
@@ -139,8 +138,8 @@ def test_a_process_with_the_other_scope_keeps_the_pace(
     tmp_path: Path, clock: FakeClock, before: LimitScope, after: LimitScope
 ) -> None:
     one, other = paces_in(tmp_path, clock, before), paces_in(tmp_path, clock, after)
-    for paces in (one, other):
-        request(paces, ONE, clock)
+    for limiters in (one, other):
+        request(limiters, ONE, clock)
     clock.advance(900)
     acquire(one, ONE, clock)
     clock.advance(20)
@@ -158,24 +157,24 @@ def test_another_scope_while_running_waits_one_pace(
     tmp_path: Path, clock: FakeClock, before: LimitScope, after: LimitScope, has_directory: bool
 ) -> None:
     directory = StateDirectory(tmp_path) if has_directory else None
-    paces = Paces(5, clock, directory, "this-boot", past_is_empty=not has_directory, scope=before)
+    limiters = RateLimiters(5, clock, directory, "this-boot", past_is_empty=not has_directory, scope=before)
     for _ in range(3):
-        request(paces, ONE, clock)
-    paces.configure(5, after)
-    assert request(paces, ONE, clock) == pytest.approx(UNANSWERED)
-    paces.configure(5, before)
-    assert request(paces, ONE, clock) == pytest.approx(UNANSWERED)
+        request(limiters, ONE, clock)
+    limiters.configure(5, after)
+    assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED)
+    limiters.configure(5, before)
+    assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED)
 
 
 def test_keys_are_forgotten_by_one_pace_for_all(tmp_path: Path, clock: FakeClock) -> None:
-    paces = paces_in(tmp_path, clock)
-    request(paces, ONE, clock)
-    request(paces, OTHER, clock)
+    limiters = paces_in(tmp_path, clock)
+    request(limiters, ONE, clock)
+    request(limiters, OTHER, clock)
     assert len(key_files(tmp_path)) == 2
     clock.advance(PACE)
     request(paces_in(tmp_path, clock, "all"), ONE, clock)
     assert not key_files(tmp_path)
-    assert request(paces, ONE, clock) == pytest.approx(UNANSWERED), "the past is unknown"
+    assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED), "the past is unknown"
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 64, b"pace-1 this-boot nonsense 00000000\n"])
@@ -207,86 +206,86 @@ def test_an_instant_of_the_other_scope_beyond_any_deadline_is_not_believed(
 ) -> None:
     request(paces_in(tmp_path, clock, before), ONE, clock)
     (file,) = [*key_files(tmp_path), tmp_path / FILE_NAME][:1]
-    paces = paces_in(tmp_path, clock, after)
-    request(paces, ONE, clock)
-    with PaceFile(StateDirectory(tmp_path), "this-boot", file.name).locked() as locked:
+    limiters = paces_in(tmp_path, clock, after)
+    request(limiters, ONE, clock)
+    with LockFile(StateDirectory(tmp_path), "this-boot", file.name).locked() as locked:
         assert locked
         locked.write(clock.monotonic() + 10 * MAX_TIMEOUT)
     clock.advance(900)
-    assert request(paces, ONE, clock) == pytest.approx(UNANSWERED)
-    assert request(paces, ONE, clock) == pytest.approx(PACE)
+    assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED)
+    assert request(limiters, ONE, clock) == pytest.approx(PACE)
 
 
 def test_a_lost_directory_makes_the_past_of_each_key_unknown(tmp_path: Path, clock: FakeClock) -> None:
-    paces = paces_in(tmp_path, clock)
+    limiters = paces_in(tmp_path, clock)
     for key in (ONE, OTHER):
-        request(paces, key, clock)
+        request(limiters, key, clock)
     clock.advance(900)
     for file in tmp_path.iterdir():
         file.unlink()
-    assert [request(paces, key, clock) for key in (ONE, OTHER)] == pytest.approx([UNANSWERED, UNANSWERED])
+    assert [request(limiters, key, clock) for key in (ONE, OTHER)] == pytest.approx([UNANSWERED, UNANSWERED])
 
 
 def test_a_directory_that_cannot_be_made_leaves_each_key_its_pace(tmp_path: Path, clock: FakeClock) -> None:
     (tmp_path / "file").write_text("")
     directory = StateDirectory(tmp_path / "file" / "state")
-    paces = Paces(5, clock, directory, "this-boot", scope="account")
-    assert request(paces, ONE, clock) == pytest.approx(UNANSWERED)
-    assert request(paces, ONE, clock) == pytest.approx(PACE)
+    limiters = RateLimiters(5, clock, directory, "this-boot", scope="account")
+    assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED)
+    assert request(limiters, ONE, clock) == pytest.approx(PACE)
     assert not directory.writable
     (tmp_path / "file").unlink()
-    request(paces, ONE, clock)
+    request(limiters, ONE, clock)
     assert directory.writable
 
 
 def test_what_failed_in_one_scope_does_not_count_in_the_other(tmp_path: Path, clock: FakeClock) -> None:
     (tmp_path / "file").write_text("")
     directory = StateDirectory(tmp_path / "file" / "state")
-    paces = Paces(5, clock, directory, "this-boot", scope="account")
-    request(paces, ONE, clock)
+    limiters = RateLimiters(5, clock, directory, "this-boot", scope="account")
+    request(limiters, ONE, clock)
     (tmp_path / "file").unlink()
-    paces.configure(5, "all")
-    request(paces, ONE, clock)
+    limiters.configure(5, "all")
+    request(limiters, ONE, clock)
     assert directory.writable
 
 
 def test_keys_that_are_no_longer_used_are_forgotten_after_a_day(tmp_path: Path, clock: FakeClock) -> None:
-    paces = paces_in(tmp_path, clock)
-    request(paces, ONE, clock)
+    limiters = paces_in(tmp_path, clock)
+    request(limiters, ONE, clock)
     for _ in range(25):
         clock.advance(3600)
-        request(paces, OTHER, clock)
+        request(limiters, OTHER, clock)
     assert len(key_files(tmp_path)) == 1
-    assert request(paces, OTHER, clock) == pytest.approx(PACE)
-    assert request(paces, ONE, clock) == pytest.approx(UNANSWERED), "the past is unknown"
+    assert request(limiters, OTHER, clock) == pytest.approx(PACE)
+    assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED), "the past is unknown"
 
 
 def test_a_key_in_use_by_another_process_is_not_forgotten(tmp_path: Path, clock: FakeClock) -> None:
     one, other = paces_in(tmp_path, clock), paces_in(tmp_path, clock)
-    for paces, key in ((one, ONE), (other, OTHER)) * 30:
+    for limiters, key in ((one, ONE), (other, OTHER)) * 30:
         clock.advance(3600)
-        request(paces, key, clock)
+        request(limiters, key, clock)
     assert len(key_files(tmp_path)) == 2
 
 
 def test_what_is_used_of_the_limit_is_the_most_of_any_key(tmp_path: Path, clock: FakeClock) -> None:
-    paces = Paces(5, clock, past_is_empty=True, scope="account")
-    assert paces.requests_last_minute() == 0
+    limiters = RateLimiters(5, clock, past_is_empty=True, scope="account")
+    assert limiters.requests_last_minute() == 0
     for _ in range(4):
-        request(paces, ONE, clock)
-        request(paces, OTHER, clock)
-    request(paces, OTHER, clock)
-    assert paces.requests_last_minute() == 5
+        request(limiters, ONE, clock)
+        request(limiters, OTHER, clock)
+    request(limiters, OTHER, clock)
+    assert limiters.requests_last_minute() == 5
 
 
 def test_another_limit_holds_for_keys_known_and_new(clock: FakeClock) -> None:
-    paces = Paces(5, clock, past_is_empty=True, scope="account")
-    request(paces, ONE, clock)
-    paces.configure(2, "account")
+    limiters = RateLimiters(5, clock, past_is_empty=True, scope="account")
+    request(limiters, ONE, clock)
+    limiters.configure(2, "account")
     clock.advance(100)
     for key in (ONE, OTHER):
-        request(paces, key, clock)
-        assert request(paces, key, clock) == pytest.approx(30.5)
+        request(limiters, key, clock)
+        assert request(limiters, key, clock) == pytest.approx(30.5)
 
 
 def arrivals_of_a_fleet(
@@ -300,7 +299,7 @@ def arrivals_of_a_fleet(
     clock = FakeClock()
     keys = [Secret(f"key-{number}") for number in range(3)]
     arrivals: dict[str, list[float]] = {key.reveal(): [] for key in keys}
-    fleet: dict[int, Paces] = {}
+    fleet: dict[int, RateLimiters] = {}
     flying: dict[int, tuple[Secret, float]] = {}
     end = clock.monotonic() + 3600
     while clock.monotonic() < end:
@@ -350,7 +349,7 @@ def test_the_pace_for_all_holds_beside_processes_that_pace_by_key(tmp_path: Path
     """Only what the process that paces all together sends itself is bounded then, and each key."""
     by_key = paces_in(tmp_path, clock)
     request(by_key, ONE, clock)
-    paces = paces_in(tmp_path, clock, "all")
+    limiters = paces_in(tmp_path, clock, "all")
     acquire(by_key, OTHER, clock)
-    assert isinstance(paces.of(ONE).try_acquire(TIMEOUT), Wait)
+    assert isinstance(limiters.of(ONE).try_acquire(TIMEOUT), Wait)
     assert (tmp_path / FILE_NAME).exists()

@@ -18,10 +18,20 @@ from urllib.parse import urlencode
 
 import pytest
 
+from exporter.simulator.__main__ import main
 from exporter.simulator.api import Options
-from exporter.simulator.history import PARIS, START, TOP_UP, TOP_UP_BELOW, Account, days, midnight, months
-from exporter.simulator.server import Server
-from exporter.simulator.simulator import ERROR_CODES, MODES, Simulator, main, most_in_60s, serve
+from exporter.simulator.history import (
+    PARIS,
+    START,
+    TOP_UP,
+    TOP_UP_BELOW,
+    SimulatedAccount,
+    days,
+    midnight,
+    months,
+)
+from exporter.simulator.server import SimulatedServer
+from exporter.simulator.simulator import ERROR_CODES, MODES, Simulator, most_in_60s, serve
 
 KEY = "S3CR+T/key"
 UNLIMITED = Options(requests_per_minute=None)
@@ -101,7 +111,7 @@ def test_credits_have_the_documented_shape() -> None:
 
 def test_figures_follow_from_seed_and_key_alone() -> None:
     def figures(key: str, seed: int) -> int:
-        return Account(key, 1, seed).usage(date(2021, 1, 1), date(2021, 12, 31), NOVEMBER).sent
+        return SimulatedAccount(key, 1, seed).usage(date(2021, 1, 1), date(2021, 12, 31), NOVEMBER).sent
 
     assert figures("a", 0) == figures("a", 0)
     assert len({figures("a", 0), figures("b", 0), figures("a", 1)}) == 3
@@ -115,7 +125,7 @@ def test_the_past_never_changes() -> None:
 
 @pytest.mark.parametrize("key", ["demo", "a", "b"])
 def test_every_month_of_many_years_is_plausible(key: str) -> None:
-    account, now = Account(key, 1, 0), at("2029-01-01T00:00:00")
+    account, now = SimulatedAccount(key, 1, 0), at("2029-01-01T00:00:00")
     for first, last in months(START, date(2028, 12, 31)):
         used = account.usage(first, last, now)
         assert 5_000 <= used.sent <= 12_000
@@ -156,7 +166,7 @@ def test_summer_time_days_have_23_and_25_hours() -> None:
 
 @pytest.mark.parametrize("day", ["2021-11-19", "2021-03-28", "2021-10-31"])
 def test_the_running_day_grows_until_midnight_in_france(day: str) -> None:
-    account, today = Account(KEY, 1, 0), date.fromisoformat(day)
+    account, today = SimulatedAccount(KEY, 1, 0), date.fromisoformat(day)
     begin = midnight(today)
     sent = [account.usage(today, today, begin + second) for second in range(0, 26 * 3600, 600)]
     assert sent == sorted(sent)
@@ -173,7 +183,7 @@ def test_the_month_changes_at_midnight_in_france() -> None:
 
 
 def test_the_balance_falls_by_the_cost_and_is_topped_up() -> None:
-    account, moments = Account(KEY, 1, 0), [NOVEMBER + hour * 3600 for hour in range(0, 1440, 12)]
+    account, moments = SimulatedAccount(KEY, 1, 0), [NOVEMBER + hour * 3600 for hour in range(0, 1440, 12)]
     balances = [account.balance(moment) for moment in moments]
     costs = [account.usage(START, date.max, moment).cost for moment in moments]
     steps = [
@@ -225,7 +235,7 @@ def test_custom_intervals(granularity: Any, begin: str, end: str, types: list[st
 def test_a_part_of_a_month_counts_its_days_alone() -> None:
     simulator = simulated(NOVEMBER, Options(custom_granularity="month", requests_per_minute=None))
     (part,) = entries(simulator, "custom", **{"from": "05-10-2021", "to": "05-10-2021"})
-    used = Account(KEY, 1, 0).usage(date(2021, 10, 5), date(2021, 10, 5), NOVEMBER)
+    used = SimulatedAccount(KEY, 1, 0).usage(date(2021, 10, 5), date(2021, 10, 5), NOVEMBER)
     assert (part["date"], int(part["nb_send"])) == (1633039200, used.sent)
 
 
@@ -483,18 +493,18 @@ def simulator() -> Simulator:
 
 
 @pytest.fixture(scope="module")
-def server(simulator: Simulator) -> Iterator[Server]:
+def server(simulator: Simulator) -> Iterator[SimulatedServer]:
     with serve(simulator) as server:
         yield server
 
 
-def address(server: Server) -> tuple[str, int]:
+def address(server: SimulatedServer) -> tuple[str, int]:
     host, port = server.url.removeprefix("http://").split(":")
     return host, int(port)
 
 
 @contextmanager
-def connected(server: Server) -> Iterator[socket.socket]:
+def connected(server: SimulatedServer) -> Iterator[socket.socket]:
     """A socket on which `/me` has been asked."""
     with socket.create_connection(address(server), timeout=5) as connection:
         connection.sendall(f"GET {target('me')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -512,7 +522,9 @@ def read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def get(server: Server, path: str, method: str = "GET", body: str | None = None) -> tuple[Any, bytes]:
+def get(
+    server: SimulatedServer, path: str, method: str = "GET", body: str | None = None
+) -> tuple[Any, bytes]:
     connection = http.client.HTTPConnection(*address(server), timeout=5)
     try:
         connection.request(method, path, body)
@@ -522,7 +534,7 @@ def get(server: Server, path: str, method: str = "GET", body: str | None = None)
         connection.close()
 
 
-def test_one_connection_serves_many_requests(server: Server, simulator: Simulator) -> None:
+def test_one_connection_serves_many_requests(server: SimulatedServer, simulator: Simulator) -> None:
     connection = http.client.HTTPConnection(*address(server), timeout=5)
     for _ in range(3):
         connection.request("GET", target("me"))
@@ -535,7 +547,7 @@ def test_one_connection_serves_many_requests(server: Server, simulator: Simulato
     assert server.base_url == server.url + "/v1"
 
 
-def test_orders_over_http(server: Server) -> None:
+def test_orders_over_http(server: SimulatedServer) -> None:
     response, body = get(server, "/simulator", "POST", json.dumps({"misbehave": "html", "for_requests": 1}))
     assert (response.status, json.loads(body)["faults"][0]["mode"]) == (200, "html")
     response, body = get(server, target("me"))
@@ -545,7 +557,7 @@ def test_orders_over_http(server: Server) -> None:
 
 
 @pytest.mark.parametrize("length", ["1000001", "-1", "x", "\u00b2"])
-def test_a_body_of_doubtful_length_is_not_read(server: Server, length: str) -> None:
+def test_a_body_of_doubtful_length_is_not_read(server: SimulatedServer, length: str) -> None:
     with socket.create_connection(address(server), timeout=5) as connection:
         connection.sendall(f"POST /simulator HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode("latin-1"))
         assert read_all(connection).startswith(b"HTTP/1.1 413 ")
@@ -569,7 +581,7 @@ def test_a_body_of_doubtful_length_is_not_read(server: Server, length: str) -> N
     ],
 )
 def test_misbehaviour_within_http(
-    server: Server, mode: str, how: dict[str, Any], status: int, content: bytes
+    server: SimulatedServer, mode: str, how: dict[str, Any], status: int, content: bytes
 ) -> None:
     order = {"misbehave": mode, "for_requests": 1, **how}
     assert get(server, "/simulator", "POST", json.dumps(order))[0].status == 200
@@ -586,7 +598,7 @@ def test_not_json_is_none(simulator: Simulator) -> None:
         me(simulator)
 
 
-def test_hang_and_close_answer_nothing(server: Server, simulator: Simulator) -> None:
+def test_hang_and_close_answer_nothing(server: SimulatedServer, simulator: Simulator) -> None:
     with misbehaving(simulator, "hang"), connected(server) as connection:
         connection.settimeout(0.05)
         with pytest.raises(TimeoutError):
@@ -599,7 +611,7 @@ def test_hang_and_close_answer_nothing(server: Server, simulator: Simulator) -> 
     ]
 
 
-def test_truncated(server: Server, simulator: Simulator) -> None:
+def test_truncated(server: SimulatedServer, simulator: Simulator) -> None:
     with misbehaving(simulator, "truncated"), connected(server) as connection:
         head, _, body = read_all(connection).partition(b"\r\n\r\n")
     announced = len(json.dumps(me(simulator)))
@@ -607,7 +619,7 @@ def test_truncated(server: Server, simulator: Simulator) -> None:
     assert len(body) == announced // 2
 
 
-def test_endless_body(server: Server, simulator: Simulator) -> None:
+def test_endless_body(server: SimulatedServer, simulator: Simulator) -> None:
     with misbehaving(simulator, "endless_body"), connected(server) as connection:
         received = b"".join(connection.recv(65536) for _ in range(100))
         assert connection.recv(1) == b" "
@@ -617,7 +629,9 @@ def test_endless_body(server: Server, simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize(("mode", "end"), [("drip_headers", b"H"), ("drip_body", b"\r\n\r\n{")])
-def test_drips_come_byte_by_byte(server: Server, simulator: Simulator, mode: str, end: bytes) -> None:
+def test_drips_come_byte_by_byte(
+    server: SimulatedServer, simulator: Simulator, mode: str, end: bytes
+) -> None:
     received = b""
     with misbehaving(simulator, mode, seconds=600), connected(server) as connection:
         while not received.endswith(end):
@@ -731,7 +745,7 @@ def test_the_command_ends_while_a_client_hangs() -> None:
 
 
 @pytest.mark.journey
-def test_a_port_in_use_is_one_line(server: Server) -> None:
+def test_a_port_in_use_is_one_line(server: SimulatedServer) -> None:
     command = [sys.executable, "-m", "exporter.simulator", "--port", str(address(server)[1])]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)

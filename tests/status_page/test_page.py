@@ -13,16 +13,17 @@ import msgspec
 import pytest
 
 from exporter.api.replies import RawReply, parse_statistics
-from exporter.config.settings import AccountSettings, KeySource, Settings
+from exporter.config.api_key import KeySource
+from exporter.config.settings import AccountSettings, Settings
 from exporter.metrics.exposition import Exposition
 from exporter.model import Account, Failure, MonthFigures, Poll, Query, Reason, Snapshot
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.service import Service
 from exporter.status_page.formatting import ago, ahead, duration, instant, month_name
 from exporter.status_page.page import CONTENT_SECURITY_POLICY, render
-from exporter.status_page.remedies import ADVICE
-from exporter.web.app import Application, Pages, Reply
+from exporter.status_page.remedies import REMEDIES
+from exporter.web.app import Application, Pages, Response
 from tests.support.fakes import FakeClock
 from tests.support.snapshots import (
     BROKEN,
@@ -106,7 +107,7 @@ def page(snapshot: Snapshot, **arguments: str) -> Page:
 @pytest.mark.parametrize("snapshot", CASES.values(), ids=CASES)
 class TestAnyPage:
     def test_is_sound(self, snapshot: Snapshot) -> None:
-        read = page(snapshot, missing="no figures yet", chosen="account 7 & co")
+        read = page(snapshot, not_ready_reason="no figures yet", chosen="account 7 & co")
         ids = [element.attributes["id"] for element in read.elements if "id" in element.attributes]
         assert len(ids) == len(set(ids))
         for element in read.elements:
@@ -158,7 +159,7 @@ class TestAnyPage:
 
 
 def test_before_the_first_poll() -> None:
-    read = page(CASES["fresh"], missing="no figures yet; 12s left")
+    read = page(CASES["fresh"], not_ready_reason="no figures yet; 12s left")
     assert "No figures yet" in read.texts("title")[0]
     assert "No figures yet; 12s left." in read.texts("p")
     assert "No months are known yet." in read.texts("p")
@@ -210,8 +211,8 @@ def test_three_accounts_have_an_overview_that_begins_with_what_fails() -> None:
 def test_what_fails_is_said_once_with_what_helps(reason: Reason) -> None:
     read = page((failing(account(), reason, "the detail"),))
     assert "Polling fails" in read.texts("title")[0]
-    assert read.texts("h3")[0] == f"Fails: {ADVICE[reason].problem}"
-    assert read.text.count(ADVICE[reason].remedy) == 1
+    assert read.texts("h3")[0] == f"Fails: {REMEDIES[reason].problem}"
+    assert read.text.count(REMEDIES[reason].remedy) == 1
     assert "balance and credits: the detail. The figures shown are the last good ones." in read.text
     assert "the last attempt failed, tried again in 59 minutes" in read.text
 
@@ -333,7 +334,7 @@ def application(asked: list[str | None]) -> Application:
     return Application(pages, "/metrics")
 
 
-def get(app: Application, path: str, query: bytes = b"") -> Reply:
+def get(app: Application, path: str, query: bytes = b"") -> Response:
     return app.answer({"type": "http", "method": "GET", "path": path, "query_string": query, "headers": []})
 
 
@@ -366,7 +367,7 @@ def test_the_script_is_served() -> None:
 def test_the_service_fills_it_in() -> None:
     settings = Settings((AccountSettings("shop", KeySource(Secret("S3CR+T/of-shop")), monthly_budget=50),))
     clock = FakeClock()
-    service = Service(settings, lambda: settings, Paces(5, clock, None), None, clock, "/other")
+    service = Service(settings, lambda: settings, RateLimiters(5, clock, None), None, clock, "/other")
     read = Page(get(service.application(), "/").body.decode())
     assert "No figures yet of shop." in read.texts("p")
     assert read.texts("h2") == ["Not ready", "shop"]

@@ -112,10 +112,10 @@ def _chmod(mode: int, *names: str) -> Callable[[Mount], None]:
 
 def _newer_versions() -> tuple[bytes, bytes]:
     figures = b'{"version":2,"months":[]}'
-    pace = b"pace-2 another-boot 000000000000.000000 and more"
+    limiter = b"pace-2 another-boot 000000000000.000000 and more"
     return (
         figures + b"\n" + hashlib.sha256(figures).hexdigest().encode() + b"\n",
-        pace + f" {zlib.crc32(pace):08x}\n".encode(),
+        limiter + f" {zlib.crc32(limiter):08x}\n".encode(),
     )
 
 

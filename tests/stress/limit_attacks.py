@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exporter.simulator.api import Options, Reply, error
+from exporter.simulator.api import Options, SimulatedReply, error
 from tests.stress.provider import Provider, Relay, Spoil
 from tests.support.running import Running, Started
 
@@ -144,12 +144,12 @@ def all_of_it(fire: Field) -> None:
         running.append(fire.exporter(timeout="5s"))
 
 
-def no_reply(reply: Reply, dice: random.Random) -> Reply:
+def no_reply(reply: SimulatedReply, dice: random.Random) -> SimulatedReply:
     """Never answer."""
-    return Reply(200, b"", delivery="hang")
+    return SimulatedReply(200, b"", delivery="hang")
 
 
-def sometimes_none(reply: Reply, dice: random.Random) -> Reply:
+def sometimes_none(reply: SimulatedReply, dice: random.Random) -> SimulatedReply:
     """Answer every second request."""
     return dice.choice([reply, no_reply(reply, dice)])
 

@@ -4,7 +4,7 @@ import json
 import queue
 from pathlib import Path
 
-from exporter.simulator.api import Options, Reply
+from exporter.simulator.api import Options, SimulatedReply
 from exporter.simulator.simulator import Simulator
 from tests.support.running import Running
 
@@ -22,7 +22,7 @@ class Numbered(Simulator):
         self.asked: queue.SimpleQueue[int] = queue.SimpleQueue()
         """The numbers of the requests, each as soon as its reply is ready to go."""
 
-    def answer(self, method: str, target: str, body: bytes = b"") -> Reply:
+    def answer(self, method: str, target: str, body: bytes = b"") -> SimulatedReply:
         """The reply to a request."""
         number = len(self.requests) + 1
         month = {"year": "2026", "m": "10", "type": "month", "cost": str(number), "nb_send": str(number)}

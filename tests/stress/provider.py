@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
-from exporter.simulator.api import Options, Reply
-from exporter.simulator.server import Server
+from exporter.simulator.api import Options, SimulatedReply
+from exporter.simulator.server import SimulatedServer
 from exporter.simulator.simulator import Simulator
 from tests.stress.arrivals import Arrival
 
-Spoil = Callable[[Reply, random.Random], Reply]
+Spoil = Callable[[SimulatedReply, random.Random], SimulatedReply]
 """From the reply as it should be to the reply as it is."""
 
 NOWHERE = (0.0, 0.0)
@@ -43,12 +43,12 @@ class Provider:
         self._spoil = spoil
         self._lock = threading.Lock()
         self._simulator = Simulator(options=_UNLIMITED)
-        self._server = Server(self._answer, "127.0.0.1", 0)
+        self._server = SimulatedServer(self._answer, "127.0.0.1", 0)
         self.base_url = self._server.base_url
         self.address = ("127.0.0.1", int(self._server.server_address[1]))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def _answer(self, method: str, target: str, body: bytes) -> Reply:
+    def _answer(self, method: str, target: str, body: bytes) -> SimulatedReply:
         with self._lock:
             there, back = self._dice.uniform(*self._inwards), self._dice.uniform(*self._outwards)
             self.delays.append(there + back)

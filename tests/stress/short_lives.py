@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from exporter.model import Account, Figures, MonthFigures, Query
-from exporter.ratelimit.limiter import Pace, Wait
+from exporter.ratelimit.limiter import RateLimiter, Wait
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
@@ -56,19 +56,19 @@ def live(directory: Path, begin: float, reporter: Reporter) -> None:
     state = StateDirectory(directory)
     store = Store(state)
     store.replace((Account(None, None, Figures(), {}, {}),))
-    pace = Pace(5, clock, state)
+    limiter = RateLimiter(5, clock, state)
     kept = store.load(None, KEY)
     number = int(kept.fetched.get(Query.STATISTICS, 0))
     reporter.report("whole" if kept in (Figures(), figures_numbered(number)) else "torn", number)
     while True:
-        while isinstance(wait := pace.try_acquire(TIMEOUT), Wait):
+        while isinstance(wait := limiter.try_acquire(TIMEOUT), Wait):
             clock.advance(wait.seconds)
         reporter.report("sent", clock.monotonic())
         clock.advance(LATENCY)
         number += 1
-        store.publish(Account(None, None, figures_numbered(number), {}, {}), figures_of=KEY)
+        store.publish(Account(None, None, figures_numbered(number), {}, {}), key=KEY)
         reporter.report("kept", number)
-        pace.release(answered=True)
+        limiter.release(answered=True)
 
 
 def ended_life(directory: Path, begin: float, dice: random.Random) -> list[tuple[str, float]]:

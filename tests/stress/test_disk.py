@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from exporter.ratelimit.limiter import boot_id
-from exporter.ratelimit.lock_file import PaceFile
+from exporter.ratelimit.lock_file import LockFile
 from exporter.secret import Secret
 from exporter.simulator.simulator import most_in_60s, serve
 from exporter.state.directory import StateDirectory
@@ -125,7 +125,7 @@ class Battle:
 
 def known_past(state: Path) -> None:
     """Leave a state directory as a process does that asked nothing lately."""
-    with PaceFile(StateDirectory(state), boot_id()).locked() as file:
+    with LockFile(StateDirectory(state), boot_id()).locked() as file:
         assert file
         assert file.write(time.monotonic())
 
@@ -191,7 +191,7 @@ def test_three_hundred_processes_killed_while_they_write(tmp_path: Path) -> None
 def test_the_exporter_itself_killed_while_it_writes(started: Started, tmp_path: Path) -> None:
     """Kills from the moment a request arrives until all that follows is written, at instants spread over it."""
     state, lives = tmp_path / "state", 30
-    file = PaceFile(StateDirectory(state), boot_id())
+    file = LockFile(StateDirectory(state), boot_id())
     with serve(simulator := Numbered()) as server:
         config = configured(tmp_path / "config.yaml", server.base_url)
         kept = 0

@@ -8,11 +8,12 @@ import pytest
 
 from exporter.api.client import Client
 from exporter.api.transport import Transport
-from exporter.config.settings import AccountSettings, KeySource, Settings
+from exporter.config.api_key import KeySource
+from exporter.config.settings import AccountSettings, Settings
 from exporter.log import Formatter
 from exporter.model import Account, Query, Reason
 from exporter.polling.poller import Poller
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.state.store import Store
 from tests.stress.hostile import BAD, LONGEST_LINE, UNUSUAL
@@ -50,8 +51,8 @@ class Bench:
             credits=query is Query.CREDITS,
         )
         client = Client(Transport(provider.url, self._clock), self._clock, settings.statistics)
-        paces = Paces(5, self._clock, past_is_empty=True)
-        self._poller = Poller(settings, client, paces, self._store, self._clock)
+        limiters = RateLimiters(5, self._clock, past_is_empty=True)
+        self._poller = Poller(settings, client, limiters, self._store, self._clock)
         self.poll()
         assert self.figures == (good_credits(1) if query is Query.CREDITS else good_months(1))
 
@@ -72,7 +73,7 @@ class Bench:
         endpoint = self._query.endpoint
 
         def asked() -> int:
-            return self.account.exchanges[endpoint].count if endpoint in self.account.exchanges else 0
+            return self.account.request_stats[endpoint].count if endpoint in self.account.request_stats else 0
 
         before = asked()
         while asked() == before:
@@ -98,7 +99,7 @@ def test_a_bad_reply_changes_no_figure_and_is_named(
     assert (bench.figures, bench.fetched) == before
     poll = account.polls[bad.query]
     assert (poll.succeeded, poll.reason) == (False, bad.reason)
-    assert account.exchanges[bad.query.endpoint].failures == {bad.reason: 1}
+    assert account.request_stats[bad.query.endpoint].failures == {bad.reason: 1}
     ours = [record for record in caplog.records if record.name.startswith("exporter.")]
     (record,) = [record for record in ours if record.levelno > logging.DEBUG]
     assert record.levelno == logging.WARNING

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from exporter.model import Credits, MonthFigures, Query
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
 from tests.stress.hostile import BAD, LONGEST_LINE, UNUSUAL
@@ -131,9 +131,9 @@ def good(query: Query, number: int) -> Figures:
 def known_past(state: Path, keys: list[str]) -> None:
     """Leave a state directory behind as a process does that asked nothing lately."""
     earlier = FakeClock(monotonic=time.monotonic() - 60)
-    paces = Paces(5, earlier, StateDirectory(state), scope="account")
+    limiters = RateLimiters(5, earlier, StateDirectory(state), scope="account")
     for key in keys:
-        paces.of(Secret(key)).try_acquire(TIMEOUT)
+        limiters.of(Secret(key)).try_acquire(TIMEOUT)
 
 
 def configured(path: Path, keys: dict[str, str], url: str, statistics: str) -> Path:

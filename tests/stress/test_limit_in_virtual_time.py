@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config.settings import AccountSettings, KeySource, Settings
+from exporter.config.api_key import KeySource
+from exporter.config.settings import AccountSettings, Settings
 from exporter.model import Failure, Figures, Query, Reason
 from exporter.polling.poller import Poller
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
@@ -97,8 +98,8 @@ def arrivals_in_an_hour(
     named = (AccountSettings(f"a{n}", KeySource(Secret(f"key-{n}"))) for n in range(accounts))
     polled = Settings(accounts=tuple(named), poll_interval=62 * 60, timeout=timeout)
     client = FarClient(clock, dice, behave)
-    paces = Paces(5, clock, StateDirectory(directory), "this-boot")
-    poller = Poller(polled, client, paces, Store(), clock)
+    limiters = RateLimiters(5, clock, StateDirectory(directory), "this-boot")
+    poller = Poller(polled, client, limiters, Store(), clock)
     end = clock.monotonic() + HOUR
     while clock.monotonic() < end:
         clock.advance(poller.step())

@@ -31,7 +31,7 @@ MONTH_START = "smspartner_month_start_timestamp_seconds"
 def assert_no_poll_missed_or_doubled(world: World, was_off: bool = False) -> None:
     """With a clock that `was_off` by more than a day, months may have been tried for again and again."""
     (account,) = world.service._store.snapshot
-    failures = account.exchanges[Endpoint.STATISTICS].failures
+    failures = account.request_stats[Endpoint.STATISTICS].failures
     assert failures.keys() <= ({Reason.INVALID_REPLY} if was_off else set())
     for query in Query:
         polls = world.polls(query)

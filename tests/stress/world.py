@@ -8,14 +8,15 @@ from urllib.parse import urlencode
 
 from exporter.api.client import Client
 from exporter.api.replies import RawReply
-from exporter.config.settings import AccountSettings, KeySource, Settings
+from exporter.config.api_key import KeySource
+from exporter.config.settings import AccountSettings, Settings
 from exporter.model import MonthFigures, Query
 from exporter.months import first_and_last_day, month_end, month_of, month_start, paris_date
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.service import Service
 from exporter.simulator.api import Options
-from exporter.simulator.history import Account
+from exporter.simulator.history import SimulatedAccount
 from exporter.simulator.simulator import Simulator
 from tests.support.fakes import FakeClock
 
@@ -62,8 +63,8 @@ class World:
             def _client(self, settings: Settings) -> Client:
                 return Client(world.line, clock, settings.statistics)
 
-        paces = Paces(5, clock, past_is_empty=True)
-        self.service = OnTheLine(self.settings, lambda: self.settings, paces, None, clock, "/metrics")
+        limiters = RateLimiters(5, clock, past_is_empty=True)
+        self.service = OnTheLine(self.settings, lambda: self.settings, limiters, None, clock, "/metrics")
 
     def right_time(self) -> float:
         """What time it really is, Unix seconds."""
@@ -116,7 +117,7 @@ def months(shown: Shown) -> dict[str, MonthFigures]:
 
 @functools.cache
 def _truth(month: str, instant: float) -> MonthFigures:
-    usage = Account(KEY.reveal(), 1, seed=0).usage(*first_and_last_day(month), instant)
+    usage = SimulatedAccount(KEY.reveal(), 1, seed=0).usage(*first_and_last_day(month), instant)
     return MonthFigures(usage.cost / 1000, usage.sent)
 
 

@@ -12,7 +12,18 @@ from typing import Any
 import requests
 
 from exporter.metrics import families as metrics
-from exporter.model import Account, Credits, Endpoint, Exchanges, Figures, MonthFigures, Poll, Query, Reason
+from exporter.model import (
+    Account,
+    Credits,
+    Endpoint,
+    Figures,
+    MonthFigures,
+    Poll,
+    Query,
+    Reason,
+    RequestStats,
+    Status,
+)
 from exporter.months import PARIS
 from tests.support.running import ROOT, TOOLS, Running, Started
 
@@ -53,7 +64,7 @@ def account(
         monthly_budget=budget,
         figures=figures,
         polls={query: Poll(due=now + 60, succeeded=not fails, reason=fails) for query in Query},
-        exchanges=dict.fromkeys(Endpoint, Exchanges(10, 2.5)),
+        request_stats=dict.fromkeys(Endpoint, RequestStats(10, 2.5)),
     )
 
 
@@ -67,14 +78,14 @@ class Past:
     state_writable: bool = True
 
     def samples(self) -> Iterator[str]:
-        status = metrics.Status(
+        status = Status(
             poll_interval=900,
             requests_per_minute=5,
             requests_last_minute=3,
             state_writable=self.state_writable,
             reload_successful=True,
             reload_success_time=self.at,
-            wall_minus_monotonic=0,
+            wall_clock_offset=0,
         )
         for family in metrics.collect(self.accounts, status):
             for sample in family.samples:

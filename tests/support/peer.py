@@ -62,8 +62,8 @@ class Peer:
 
 def resources() -> tuple[int, int]:
     """Count the exchanges under way and the open descriptors of this process."""
-    exchanges = [thread for thread in threading.enumerate() if thread.name == "exchange"]
-    return len(exchanges), len(os.listdir("/proc/self/fd"))
+    request_stats = [thread for thread in threading.enumerate() if thread.name == "exchange"]
+    return len(request_stats), len(os.listdir("/proc/self/fd"))
 
 
 def send(*parts: bytes) -> Behaviour:

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from exporter.metrics.families import Status
-from exporter.model import Account, Credits, Figures, MonthFigures, Poll, Query, Reason, Snapshot
+from exporter.model import Account, Credits, Figures, MonthFigures, Poll, Query, Reason, Snapshot, Status
 from exporter.months import next_month
 from tests.support.fakes import START
 
@@ -18,7 +17,7 @@ STATUS = Status(
     state_writable=True,
     reload_successful=True,
     reload_success_time=NOW - 9999,
-    wall_minus_monotonic=NOW - UPTIME,
+    wall_clock_offset=NOW - UPTIME,
 )
 BROKEN = replace(STATUS, state_writable=False, reload_successful=False)
 

@@ -10,9 +10,10 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from exporter.config.settings import AccountSettings, KeySource, Settings
+from exporter.config.api_key import KeySource
+from exporter.config.settings import AccountSettings, Settings
 from exporter.metrics.exposition import Exposition, Part
-from exporter.ratelimit.per_key import Paces
+from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.service import Service
 from exporter.web.app import Application, Pages
@@ -212,7 +213,7 @@ def test_nothing_but_http_is_answered(application: Application) -> None:
 def service(clock: FakeClock, *names: str | None) -> Service:
     accounts = tuple(AccountSettings(name, KeySource(Secret(KEY))) for name in names)
     settings = Settings(accounts, base_url="http://127.0.0.1:9")
-    return Service(settings, lambda: settings, Paces(5, clock), None, clock, "/metrics")
+    return Service(settings, lambda: settings, RateLimiters(5, clock), None, clock, "/metrics")
 
 
 @pytest.mark.parametrize(

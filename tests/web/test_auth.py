@@ -12,9 +12,9 @@ import bcrypt
 import pytest
 
 from exporter.web import auth
-from exporter.web.app import Reply, send_reply
-from exporter.web.auth import Busy, Guard, PasswordChecker
-from exporter.web.security import Door
+from exporter.web.app import Response, send_reply
+from exporter.web.auth import Guard, PasswordChecker, TooManyLoginsError
+from exporter.web.security import WebSecurity
 from tests.support.web_security import PASSWORD, WebFiles, hashed
 
 USERS = {b"alice": hashed("one").encode(), b"bob": hashed("two").encode()}
@@ -168,7 +168,7 @@ def test_checks_wait_for_each_other_off_the_event_loop_and_not_without_end(
         checks = [asyncio.create_task(checker.check(USERS, b"alice", b"%d" % number)) for number in range(4)]
         while not running:
             await asyncio.sleep(0)  # the loop goes on while bcrypt works
-        with pytest.raises(Busy):
+        with pytest.raises(TooManyLoginsError):
             await checker.check(USERS, b"alice", b"one more")
         released.set()
         right = await asyncio.gather(*checks)
@@ -214,11 +214,13 @@ def test_a_check_in_progress_does_not_keep_the_process(stuck: tuple[threading.Ev
     released.set()
 
 
-def ask(door: Door, authorization: str | None) -> tuple[int, dict[str, str], bytes]:
+def ask(security: WebSecurity, authorization: str | None) -> tuple[int, dict[str, str], bytes]:
     """Return the reply of an application behind the door."""
 
     async def answer(scope: Any, _receive: Any, send: Any) -> None:
-        await send_reply(Reply(200, b"inside\n", headers=(("x-frame-options", "sameorigin"),)), scope, send)
+        await send_reply(
+            Response(200, b"inside\n", headers=(("x-frame-options", "sameorigin"),)), scope, send
+        )
 
     async def receive() -> dict[str, Any]:
         return {}
@@ -230,7 +232,7 @@ def ask(door: Door, authorization: str | None) -> tuple[int, dict[str, str], byt
 
     headers = [] if authorization is None else [(b"authorization", authorization.encode())]
     scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": headers}
-    asyncio.run(Guard(answer, door)(scope, receive, send))
+    asyncio.run(Guard(answer, security)(scope, receive, send))
     start, body = sent
     raw = start["headers"]
     assert len(raw) == len(dict(raw))
@@ -262,21 +264,21 @@ def basic(text: str) -> str:
     ],
 )
 def test_the_header(files: WebFiles, authorization: str | None, status: int) -> None:
-    door = Door(files.write(basic_auth_users={"Zoé": hashed()}))
-    replied, headers, body = ask(door, authorization)
+    security = WebSecurity(files.write(basic_auth_users={"Zoé": hashed()}))
+    replied, headers, body = ask(security, authorization)
     assert replied == status
     assert body == (b"inside\n" if status == 200 else b"Unauthorized\n")
     assert ("www-authenticate" in headers) is (status == 401)
 
 
 def test_without_users_nobody_is_asked(files: WebFiles) -> None:
-    assert ask(Door(files.write()), None)[0] == 200
+    assert ask(WebSecurity(files.write()), None)[0] == 200
 
 
 def test_too_many_logins_are_told_to_come_back(files: WebFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "_MAX_WAITING", 0)
-    door = Door(files.write(basic_auth_users={"Zoé": hashed()}))
-    status, headers, _ = ask(door, basic(f"Zoé:{PASSWORD}"))
+    security = WebSecurity(files.write(basic_auth_users={"Zoé": hashed()}))
+    status, headers, _ = ask(security, basic(f"Zoé:{PASSWORD}"))
     assert (status, headers["retry-after"]) == (503, "1")
 
 
@@ -284,7 +286,7 @@ def test_too_many_logins_are_told_to_come_back(files: WebFiles, monkeypatch: pyt
 def test_headers_are_set_in_every_reply_in_place_of_ours(files: WebFiles, authorization: str | None) -> None:
     headers = {"X-Frame-Options": "deny", "Strict-Transport-Security": "max-age=1"}
     path = files.write(basic_auth_users={"Zoé": hashed()}, http_server_config={"headers": headers})
-    _, replied, _ = ask(Door(path), authorization)
+    _, replied, _ = ask(WebSecurity(path), authorization)
     assert replied["x-frame-options"] == "deny"
     assert replied["strict-transport-security"] == "max-age=1"
     assert replied["x-content-type-options"] == "nosniff"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from exporter.web import connection
-from exporter.web.app import Reply, send_reply
-from exporter.web.security import Door
+from exporter.web.app import Response, send_reply
+from exporter.web.security import WebSecurity
 from exporter.web.server import Server
 from tests.support.serving import Open, ended, with_server
 from tests.support.web_security import WebFiles
@@ -23,11 +23,11 @@ def files(tmp_path: Path) -> WebFiles:
 
 
 async def answer(scope: Any, _receive: Any, send: Any) -> None:
-    await send_reply(Reply(200, b"answer\n"), scope, send)
+    await send_reply(Response(200, b"answer\n"), scope, send)
 
 
-def server(door: Door | None = None) -> Callable[[], Server]:
-    return lambda: Server(answer, door)
+def server(security: WebSecurity | None = None) -> Callable[[], Server]:
+    return lambda: Server(answer, security)
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
@@ -122,7 +122,7 @@ def test_an_unfinished_handshake_is_ended(files: WebFiles, monkeypatch: pytest.M
         for reader, _ in silent, half, plain:
             assert await ended(reader)
 
-    with_server(test, server(Door(files.write(tls={}))))
+    with_server(test, server(WebSecurity(files.write(tls={}))))
 
 
 def test_many_requests_at_once_over_tls(files: WebFiles) -> None:
@@ -137,7 +137,7 @@ def test_many_requests_at_once_over_tls(files: WebFiles) -> None:
         writer.close()
         await writer.wait_closed()
 
-    with_server(test, server(Door(files.write(tls={}))))
+    with_server(test, server(WebSecurity(files.write(tls={}))))
 
 
 def test_ending_waits_for_nobody_who_is_silent(files: WebFiles) -> None:
@@ -147,7 +147,7 @@ def test_ending_waits_for_nobody_who_is_silent(files: WebFiles) -> None:
 
     async def timed() -> float:
         begin = asyncio.get_running_loop().time()
-        await asyncio.to_thread(with_server, test, server(Door(files.write(tls={}))))
+        await asyncio.to_thread(with_server, test, server(WebSecurity(files.write(tls={}))))
         return asyncio.get_running_loop().time() - begin
 
     assert asyncio.run(timed()) < 5

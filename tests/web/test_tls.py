@@ -13,7 +13,7 @@ from exporter.validation import SchemaError
 from exporter.web import config as web_config
 from exporter.web import tls
 from exporter.web.config import TlsConfig
-from exporter.web.security import Door
+from exporter.web.security import WebSecurity
 from tests.support.web_security import WebFiles, hashed
 
 
@@ -57,7 +57,7 @@ def test_a_client_that_trusts_the_ca_comes_in(files: WebFiles) -> None:
     server, client = shake_hands(tls.build_context(config_of(files)), files.client_context())
     assert server.version() == "TLSv1.3"
     assert client.getpeercert()
-    assert tls.admits(config_of(files), server.getpeercert())
+    assert tls.allows_client(config_of(files), server.getpeercert())
 
 
 @pytest.mark.parametrize(("server_only", "client_only"), [("TLS12", "TLSv1_3"), ("TLS13", "TLSv1_2")])
@@ -147,15 +147,15 @@ def test_allowed_names(files: WebFiles, allowed: str, name: str | None, admitted
     client = files.client_context()
     client.load_cert_chain(*files.client(name or "elsewhere.example"))
     server, _ = shake_hands(tls.build_context(config), client)
-    assert tls.admits(config, server.getpeercert()) is admitted
+    assert tls.allows_client(config, server.getpeercert()) is admitted
 
 
 def test_an_empty_list_of_names_admits_nobody(files: WebFiles) -> None:
     config = config_of(
         files, client_ca_file="ca.crt", client_auth_type="RequireAndVerifyClientCert", client_allowed_sans=[]
     )
-    assert not tls.admits(config, {"subjectAltName": (("DNS", "any"),)})
-    assert not tls.admits(config, None)
+    assert not tls.allows_client(config, {"subjectAltName": (("DNS", "any"),)})
+    assert not tls.allows_client(config, None)
 
 
 @pytest.mark.parametrize("name", ["cert_file", "key_file", "client_ca_file"])
@@ -207,14 +207,14 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_passphrase(files: We
 def test_nothing_is_read_again_while_nothing_changes(
     files: WebFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    door = Door(files.write(tls={}))
+    security = WebSecurity(files.write(tls={}))
     monkeypatch.setattr(tls, "build_context", None)
-    assert door.context is door.context
-    assert door.config is door.config
+    assert security.context is security.context
+    assert security.config is security.config
 
 
 def test_what_changes_takes_effect_whole(files: WebFiles) -> None:
-    door = Door(files.write(tls={}))
+    security = WebSecurity(files.write(tls={}))
     files.write(
         tls={
             "min_version": "TLS13",
@@ -222,7 +222,7 @@ def test_what_changes_takes_effect_whole(files: WebFiles) -> None:
             "client_auth_type": "VerifyClientCertIfGiven",
         }
     )
-    context = door.context
+    context = security.context
     assert context
     assert context.minimum_version == ssl.TLSVersion.TLSv1_3
     assert context.verify_mode == ssl.CERT_OPTIONAL
@@ -253,28 +253,28 @@ VERIFIED = {
 def test_a_changed_file_does_not_open_the_door_of_a_running_process(
     files: WebFiles, caplog: pytest.LogCaptureFixture, now: dict[str, Any], reason: str
 ) -> None:
-    door = Door(files.write(tls=VERIFIED, basic_auth_users={"a": hashed()}))
-    config, context = door.config, door.context
+    security = WebSecurity(files.write(tls=VERIFIED, basic_auth_users={"a": hashed()}))
+    config, context = security.config, security.context
     files.write(**now)
     for _ in range(3):
-        assert door.config is config
-        assert door.context is context
+        assert security.config is config
+        assert security.context is context
     assert [vars(record)["reason"] for record in caplog.records] == [reason]
 
 
 def test_a_file_that_is_gone_changes_nothing_and_is_read_when_it_is_back(
     files: WebFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
-    door = Door(files.write(tls={}))
-    context = door.context
+    security = WebSecurity(files.write(tls={}))
+    context = security.context
     key = (files.directory / "server.key").read_bytes()
     (files.directory / "server.key").unlink()
     files.path.unlink()
     for _ in range(3):
-        assert door.context is context
+        assert security.context is context
     assert len(caplog.records) == 1
     files.write(tls={})
-    assert door.context is context
+    assert security.context is context
     assert len(caplog.records) == 2
     (files.directory / "server.key").write_bytes(key)
-    assert door.context is not context
+    assert security.context is not context

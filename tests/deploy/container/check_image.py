@@ -154,9 +154,9 @@ DOORS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("door", DOORS)
 def test_the_health_check_sees_a_process_that_hangs_behind_any_door(
-    podman: Engine, door: str, tmp_path: Path
+    podman: Engine, security: str, tmp_path: Path
 ) -> None:
-    WebFiles(tmp_path).write(**DOORS[door])
+    WebFiles(tmp_path).write(**DOORS[security])
     for path in (tmp_path, *tmp_path.iterdir()):
         path.chmod(0o755)  # for the image's user
     words = ("--demo", "--web.config.file=/etc/web/web.yml")
