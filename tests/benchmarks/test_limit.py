@@ -2,8 +2,7 @@
 
 import pytest
 
-from benchmarks.limit import failures_table, of_failures, of_sizes, run, sizes_table
-from exporter.model import Reason
+from benchmarks.limit import of_failures, of_sizes, run
 from exporter.ratelimit.limiter import LimitScope
 
 HOURS: dict[LimitScope, float] = {"all": 1, "account": 0.5}
@@ -27,13 +26,3 @@ def test_accounts_that_fail_cost_the_others_next_to_nothing() -> None:
         assert one.most_in_60s == 5
         assert one.oldest < 1.1 * without[1].oldest
         assert one.polls[0] >= 0.9 * without[1].polls[0]
-
-
-def test_the_tables_have_a_row_each() -> None:
-    small: dict[LimitScope, float] = {"all": 0.2, "account": 0.2}
-    assert sizes_table(of_sizes((1, 2), small)).count("\n") == 2 + 4
-    table = failures_table(of_failures(2, small, failing=(1,)))
-    assert table.count("\n") == 2 + 2 * (1 + 3)
-    assert all(
-        f"`{reason}`" in table for reason in (Reason.KEY_REJECTED, Reason.SERVER_ERROR, Reason.TIMEOUT)
-    )

@@ -47,7 +47,7 @@ def test_the_demo_shows_everything_an_unnamed_account_has(started: Started) -> N
     exposed = {re.split(r"[{ ]", series)[0] for series in exporter.series()}
     gauges = {metric.name for metric in metrics.ACCOUNT_GAUGES}
     assert gauges <= exposed
-    assert all(series.endswith("} ") or value >= 0 for series, value in exporter.series().items())
+    assert min(exporter.series("sms_").values()) >= 0
     assert exporter.series("smspartner_up") == {
         'smspartner_up{endpoint="statistics"}': 1,
         'smspartner_up{endpoint="credits"}': 1,
@@ -56,7 +56,7 @@ def test_the_demo_shows_everything_an_unnamed_account_has(started: Started) -> N
     assert exporter.get("/-/ready").ok
 
 
-def test_the_documented_sample_is_shown_as_it_is(started: Started, state: Path) -> None:
+def test_the_documented_sample_reply_is_exposed_unchanged(started: Started, state: Path) -> None:
     simulator = started.simulator()
     order(simulator, misbehave="body", endpoint="statistics", body=SAMPLE)
     exporter = exporter_of(started, simulator, state, current_month=False)
@@ -72,7 +72,9 @@ def test_the_documented_sample_is_shown_as_it_is(started: Started, state: Path) 
 
 
 @pytest.mark.long
-def test_where_the_limit_holds_per_key_a_hundred_accounts_take_seconds(started: Started, state: Path) -> None:
+def test_with_a_limit_per_key_a_hundred_accounts_are_polled_within_90_seconds(
+    started: Started, state: Path
+) -> None:
     simulator = started.simulator("--limit-per-key")
     accounts = [{"name": f"account-{number}", "api_key": f"key-{number}"} for number in range(100)]
     exporter = exporter_of(started, simulator, state, accounts=accounts, limit_scope="account")
@@ -90,7 +92,7 @@ def test_where_the_limit_holds_per_key_a_hundred_accounts_take_seconds(started: 
     assert all(min(after - before for before, after in pairwise(times)) > 12 for times in by_account.values())
 
 
-def test_named_accounts_are_told_apart(started: Started, state: Path) -> None:
+def test_series_of_named_accounts_carry_the_account_label(started: Started, state: Path) -> None:
     simulator = started.simulator("--api-key=one-key", "--api-key=other-key")
     accounts = [{"name": "sales", "api_key": "one-key"}, {"name": "ops", "api_key": "other-key"}]
     exporter = exporter_of(started, simulator, state, accounts=accounts, current_month=False, credits=False)
@@ -100,7 +102,9 @@ def test_named_accounts_are_told_apart(started: Started, state: Path) -> None:
     assert {re.findall(r'account="(\w+)"', name)[0] for name in series} == {"sales", "ops"}
 
 
-def test_an_unknown_past_costs_a_wait_which_is_said(started: Started, tmp_path: Path) -> None:
+def test_a_first_start_waits_before_its_first_request_and_ready_says_why(
+    started: Started, tmp_path: Path
+) -> None:
     simulator = started.simulator()
     begin = time.monotonic()
     exporter = exporter_of(started, simulator, tmp_path / "new")
@@ -113,7 +117,7 @@ def test_an_unknown_past_costs_a_wait_which_is_said(started: Started, tmp_path: 
     assert time.monotonic() - begin > 14.2
 
 
-def test_figures_outlive_a_kill_and_are_served_before_the_first_poll(started: Started, state: Path) -> None:
+def test_figures_survive_a_kill_and_are_served_before_the_first_poll(started: Started, state: Path) -> None:
     simulator = started.simulator()
     exporter = exporter_of(started, simulator, state)
     eventually(lambda: exporter.series("sms_"))
@@ -130,7 +134,7 @@ def test_figures_outlive_a_kill_and_are_served_before_the_first_poll(started: St
     assert restarted.series("sms_") == figures
 
 
-def test_scrapes_go_on_while_a_poll_hangs_and_cause_no_request(started: Started, state: Path) -> None:
+def test_scrapes_are_answered_while_a_poll_hangs_and_cause_no_request(started: Started, state: Path) -> None:
     simulator = started.simulator()
     exporter = exporter_of(started, simulator, state)
     eventually(lambda: exporter.series("sms_"))
@@ -145,7 +149,7 @@ def test_scrapes_go_on_while_a_poll_hangs_and_cause_no_request(started: Started,
     assert time.monotonic() - begin < 2
 
 
-def test_prometheus_scrapes_the_exporter_and_answers(started: Started, tmp_path: Path) -> None:
+def test_prometheus_scrapes_the_exporter_and_answers_queries(started: Started, tmp_path: Path) -> None:
     exporter = started.exporter("--demo")
     eventually(lambda: exporter.series("sms_"))
     target = exporter.url.removeprefix("http://")

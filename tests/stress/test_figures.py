@@ -87,7 +87,7 @@ def timeout_of(name: str) -> float:
 
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.usefixtures("nothing_left")
-def test_a_bad_reply_changes_no_figure_and_is_named(
+def test_a_hostile_reply_changes_no_figure_and_its_reason_is_logged(
     provider: Provider, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = BAD[name]

@@ -167,9 +167,7 @@ def start(started: Started, tmp_path: Path, keys: dict[str, str], url: str) -> R
 
 
 @pytest.mark.long
-def test_the_figures_stay_whatever_is_sent_in_place_of_new_ones(
-    started: Started, tmp_path: Path, provider: Provider
-) -> None:
+def test_hostile_replies_change_no_figure(started: Started, tmp_path: Path, provider: Provider) -> None:
     keys = {name: provider.key(name) for name in (*BAD, *UNUSUAL)}
     exporter = start(started, tmp_path, keys, provider.url)
     process = Process(exporter.process.pid)

@@ -88,7 +88,7 @@ ENDS_BY = {"asking", "parsing the reply", "publishing"}
 
 
 @pytest.mark.parametrize("defect", sorted(DEFECTS.keys() - {"asking for a month"}))
-def test_a_defect_of_the_program_does_not_show_the_key(
+def test_an_unexpected_exception_does_not_show_the_key(
     fire: Field, started: Started, state: Path, defect: str
 ) -> None:
     config = fire.configure(base_url=fire.peer(GOOD))
@@ -102,7 +102,7 @@ def test_a_defect_of_the_program_does_not_show_the_key(
     assert_found_nowhere(fire, exporter, state, shown)
 
 
-def test_a_leak_is_found_in_each_place(fire: Field, started: Started, state: Path) -> None:
+def test_a_planted_leak_is_found_in_every_place(fire: Field, started: Started, state: Path) -> None:
     config = fire.configure(base_url=fire.peer(GOOD))
     environment = {"LEAK": KEY, "LEAK_TO": fire.other(reply(""))}
     exporter = exporter_of(started, config, state, environment, "-m", "tests.stress.sabotaged", KEY)
@@ -115,13 +115,15 @@ def test_a_leak_is_found_in_each_place(fire: Field, started: Started, state: Pat
 
 @pytest.mark.parametrize("text", [KEY, *PARTS])
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_leak_is_found_in_each_encoding(encoding: str, text: str) -> None:
+def test_a_planted_leak_is_found_in_every_encoding(encoding: str, text: str) -> None:
     encoded = ENCODINGS[encoding](text)
     assert f"{encoding} {text}" in found_in({"here": f'before="{encoded}"&behind'.encode()})["here"]
     assert found_in({"here": b"".join(bytes([byte]) + b"_" for byte in encoded.encode())}) == {}
 
 
-def test_good_figures_show_neither_the_key_nor_the_person(fire: Field, started: Started, state: Path) -> None:
+def test_successful_polls_show_neither_the_key_nor_personal_data(
+    fire: Field, started: Started, state: Path
+) -> None:
     simulator = started.simulator()
     config = fire.configure(base_url=simulator.url, credits=True)
     exporter = exporter_of(started, config, state, {}, *EXPORTER)
@@ -134,9 +136,7 @@ def test_good_figures_show_neither_the_key_nor_the_person(fire: Field, started: 
     assert not [text for text in person.values() if text in everything]
 
 
-def test_a_configuration_that_cannot_be_used_does_not_show_the_key(
-    fire: Field, started: Started, state: Path
-) -> None:
+def test_an_invalid_configuration_does_not_show_the_key(fire: Field, started: Started, state: Path) -> None:
     config = fire.configure(base_url=fire.peer(GOOD))
     exporter = exporter_of(started, config, state, {}, *EXPORTER)
     shown = {}

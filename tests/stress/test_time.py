@@ -106,7 +106,9 @@ def test_a_month_begins_at_midnight_in_paris_while_running(
 
 
 @pytest.mark.parametrize(("day", "hours"), [((2026, 3, 29), 23), ((2026, 10, 25), 25)])
-def test_days_of_23_and_25_hours(clock: FakeClock, day: tuple[int, int, int], hours: int) -> None:
+def test_polls_keep_their_interval_across_both_clock_changes(
+    clock: FakeClock, day: tuple[int, int, int], hours: int
+) -> None:
     world = World(clock, *day[:2], day[2] - 1, 12)
     for shown in world.run(3 * DAY, every=HOUR):
         assert_figures_are_right(world, shown)
@@ -117,7 +119,7 @@ def test_days_of_23_and_25_hours(clock: FakeClock, day: tuple[int, int, int], ho
     assert world.shown()[MONTH_START][world.right_month()] == datetime(*day[:2], 1, tzinfo=PARIS).timestamp()
 
 
-def test_a_leap_february_as_a_range(clock: FakeClock) -> None:
+def test_a_leap_february_is_asked_for_to_its_29th(clock: FakeClock) -> None:
     february = DateRange(date(2024, 2, 1), date(2024, 2, 29))
     world = World(clock, 2026, 11, 23, statistics=february, current_month=False, credits=False)
     world.pass_by(60)
@@ -132,7 +134,7 @@ TO_1970 = -datetime(2026, 11, 23, tzinfo=PARIS).timestamp()
 
 @pytest.mark.parametrize("running_month", [True, False])
 @pytest.mark.parametrize("step", [HOUR, -HOUR, 31 * DAY, -31 * DAY, 3652 * DAY, -3652 * DAY, TO_1970])
-def test_a_clock_that_is_stepped_and_set_right_again(
+def test_a_clock_stepped_and_corrected_leaves_the_figures_right(
     clock: FakeClock, step: float, running_month: bool
 ) -> None:
     world = World(clock, 2026, 11, 23, 22, 30, options=Options(running_month=running_month))
@@ -152,7 +154,7 @@ def test_a_clock_that_is_stepped_and_set_right_again(
 
 
 @pytest.mark.parametrize("step", [TO_1970, -31 * DAY, 31 * DAY])
-def test_a_clock_that_is_set_right_after_the_start(
+def test_a_clock_corrected_after_the_start_leaves_the_figures_right(
     clock: FakeClock, step: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World(clock, 2026, 11, 23, 12)
@@ -180,7 +182,7 @@ def assert_sane_timestamps(world: World) -> None:
 
 @given(steps=st.lists(st.tuples(st.floats(0, 2 * HOUR), st.floats(-60 * DAY, 60 * DAY)), max_size=6))
 @example(steps=[(0, -0.86 * DAY), (13, 1.89 * DAY)])
-def test_however_the_clock_is_stepped_polls_go_on(steps: list[tuple[float, float]]) -> None:
+def test_polling_continues_however_the_clock_is_stepped(steps: list[tuple[float, float]]) -> None:
     world = World(FakeClock(), 2026, 11, 23, 12)
     for after, step in steps:
         world.pass_by(after)
@@ -195,7 +197,9 @@ def test_however_the_clock_is_stepped_polls_go_on(steps: list[tuple[float, float
 
 
 @pytest.mark.journey
-def test_a_process_that_runs_into_the_new_year(started: Started, tmp_path: Path, state: Path) -> None:
+def test_a_real_process_shows_the_new_year_from_midnight_in_paris(
+    started: Started, tmp_path: Path, state: Path
+) -> None:
     """Its wall clock, and that alone, is shifted by libfaketime, as the simulated API's is."""
     midnight = month_start("2027-01")
     shift = midnight - 16 - time.time()
