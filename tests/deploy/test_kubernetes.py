@@ -82,7 +82,7 @@ def test_the_key_is_a_file_that_follows_the_secret_and_that_only_the_group_reads
     assert secret["defaultMode"] == 0o440
     config = (MANIFESTS / "config.yaml").read_text()
     assert f"api_key_file: {MOUNTS['api-key']}/api_key\n" in config
-    assert "--from-file=api_key=" in (ROOT / "docs" / "kubernetes.md").read_text()
+    assert "--from-file=api_key=" in (ROOT / "docs" / "deployment.md").read_text()
     (tmp_path / "api_key").write_text("any-key\n")
     file = tmp_path / "config.yaml"
     file.write_text(config.replace(MOUNTS["api-key"], str(tmp_path)))

@@ -1,76 +1,26 @@
-"""The README's tables say what the code does."""
+"""The README: short enough for a first look, and the way to every other page."""
 
 import re
-from functools import partial
-from pathlib import Path
 
-from exporter.cli import parser
-from exporter.config.loader import KEY_FILE_VARIABLE, KEY_VARIABLE, KEYS
-from exporter.metrics.families import collect
-from exporter.model import Account, Credits, Figures, MonthFigures, Poll, Query, Reason, Status
-from tests.stress.hostile import BAD, UNUSUAL
-from tests.support import documents
+from tests.support.documents import PAGES, table
 from tests.support.running import ROOT
 
-table = partial(documents.table, ROOT / "README.md")
+README = ROOT / "README.md"
+METRICS = ROOT / "docs" / "metrics.md"
 
 
-def names(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
+def test_a_stranger_reads_it_in_minutes() -> None:
+    without_code = re.sub(r"^```.*?^```$", "", README.read_text(), flags=re.DOTALL | re.MULTILINE)
+    prose = [line for line in without_code.splitlines() if not line.startswith("|")]
+    assert len(" ".join(prose).split()) <= 1400
 
 
-def test_every_metric_with_its_type_and_labels() -> None:
-    account = Account(
-        name=None,
-        monthly_budget=1.0,
-        figures=Figures(
-            history={"2026-10": MonthFigures(1.0, 1)},
-            credits=Credits(1.0, "EUR", {"sms": 1}, 1),
-            fetched=dict.fromkeys(Query, 1.0),
-        ),
-        polls={query: Poll(due=1.0, succeeded=True) for query in Query},
-        request_stats={},
-    )
-    exposed = {}
-    for family in collect((account,), Status(900, 5, 0, True, True, 0.0, 0.0)):
-        name = family.name + ("_total" if family.type == "counter" else "")
-        assert family.samples, name
-        exposed[name] = (family.type, sorted(family.samples[0].labels))
-    documented = {
-        names(metric)[0]: (kind, sorted(names(labels))) for metric, kind, labels, _ in table("metric")
-    }
-    assert documented == exposed
+def test_it_lists_every_page_of_the_documentation() -> None:
+    listed = re.findall(r"\]\(([^)#]+)\)", " ".join(cell for row in table(README, "page") for cell in row))
+    assert {(ROOT / path) for path in listed} == set(PAGES) - {README}
 
 
-def test_every_flag_with_its_default() -> None:
-    documented = {names(flag)[0].split()[0]: default for flag, default, _ in table("flag")}
-    flags = {action.option_strings[-1]: action for action in parser()._actions if action.option_strings}
-    assert set(documented) == set(flags) - {"--help"}
-    for flag, default in documented.items():
-        value = flags[flag].default
-        if isinstance(value, str) and not value.startswith("=="):
-            assert default == f"`{value}`", flag
-
-
-def test_every_configuration_key() -> None:
-    assert {names(key)[0] for key, _, _ in table("key")} == set(KEYS[""])
-    [accounts] = [meaning for key, _, meaning in table("key") if key == "`accounts`"]
-    assert "name" in names(accounts)
-
-
-def test_every_reason() -> None:
-    assert {names(reason)[0] for reason, _, _ in table("reason")} == {reason.value for reason in Reason}
-
-
-def test_every_variable() -> None:
-    documented = {name for cell, _ in table("variable") for name in names(cell)}
-    assert {KEY_VARIABLE, KEY_FILE_VARIABLE, "STATE_DIRECTORY"} <= documented
-    sources = "".join(path.read_text() for path in Path("exporter").rglob("*.py"))
-    read = set(re.findall(r'environ(?:ment)?\.get\("([A-Z_]+)"\)', sources)) - {"XDG_STATE_HOME"}
-    assert read <= documented
-
-
-def test_as_many_hostile_replies_as_are_played() -> None:
-    said = re.search(r"(\d+) hostile replies.+?(\d+) unusual ones", (ROOT / "README.md").read_text())
-    assert said
-    assert [int(number) for number in said.groups()] == [len(BAD), len(UNUSUAL)]
+def test_its_metrics_have_the_labels_that_the_full_list_gives_them() -> None:
+    full = {name: labels for name, _, labels, _ in table(METRICS, "metric")}
+    shown = {name: labels for name, labels, _ in table(README, "metric")}
+    assert shown.items() <= full.items()

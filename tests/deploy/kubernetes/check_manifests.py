@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.documents import blocks
 from tests.support.running import ROOT, TOOLS, run
 
 HERE = Path(__file__).parent
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "kubernetes.md").read_text(), re.DOTALL)
+PAGE = ROOT / "docs" / "deployment.md"
+EXAMPLES = [text for text in blocks(PAGE, "yaml") if set(yaml.safe_load(text)) & {"resources", "patches"}]
 Manifests = dict[str, dict[str, Any]]
 
 
@@ -121,7 +122,7 @@ def test_a_kustomization_of_ones_own_changes_what_is_special_to_a_cluster(tmp_pa
     pod = built["Deployment"]["spec"]["template"]["spec"]
     image = pod["containers"][0]["image"]
     assert image.startswith("registry.example.org/smspartner-exporter:")
-    assert f"docker push {image}\n" in (ROOT / "docs" / "kubernetes.md").read_text()
+    assert f"docker push {image}\n" in PAGE.read_text()
     assert "marketing" in built["ConfigMap"]["data"]["config.yaml"]
 
 
