@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from exporter.api.client import Client
-from exporter.api.replies import RawReply
+from exporter.api.envelope import RawReply
 from exporter.config.api_key import KeySource
 from exporter.config.loader import shortest_interval
 from exporter.config.settings import AccountSettings, Settings

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from exporter.api.replies import RawReply, parse_credits, parse_statistics
+from exporter.api.envelope import RawReply
+from exporter.api.replies import parse_credits, parse_statistics
 from exporter.clock import Clock
 from exporter.config.settings import DateRange, Interval
 from exporter.durations import format_duration

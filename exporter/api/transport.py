@@ -18,9 +18,9 @@ import requests
 import urllib3
 
 from exporter import __version__
+from exporter.api.envelope import RawReply
 from exporter.api.errors import TOO_LATE, failure_of
 from exporter.api.guarded_socket import GuardedAdapter, GuardedSocket, current
-from exporter.api.replies import RawReply
 from exporter.clock import Clock
 from exporter.model import Failure, Reason
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from exporter.api.client import Client
-from exporter.api.replies import RawReply
+from exporter.api.envelope import RawReply
 from exporter.config.settings import DateRange, Interval
 from exporter.model import Credits, Failure, Figures, MonthFigures, Query, Reason
 from exporter.secret import Secret

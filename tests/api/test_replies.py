@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.api.replies import RawReply, parse_credits, parse_statistics
+from exporter.api.envelope import RawReply
+from exporter.api.replies import parse_credits, parse_statistics
 from exporter.model import Credits, Failure, MonthFigures, Reason
 from exporter.secret import Secret
 from tests.support.bodies import OCTOBER, october, statistics

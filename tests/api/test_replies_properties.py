@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.api.replies import RawReply, parse_credits, parse_statistics
+from exporter.api.envelope import RawReply
+from exporter.api.replies import parse_credits, parse_statistics
 from exporter.metrics.exposition import Exposition, Part
 from exporter.metrics.families import collect
 from exporter.model import Account, Credits, Failure, Figures, MonthFigures, Poll, Query, Status

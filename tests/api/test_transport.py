@@ -18,8 +18,8 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.api.envelope import RawReply
 from exporter.api.guarded_socket import MAX_REPLY
-from exporter.api.replies import RawReply
 from exporter.api.transport import Transport, parse_retry_after
 from exporter.clock import SystemClock
 from exporter.model import Failure, Reason

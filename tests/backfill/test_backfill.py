@@ -23,7 +23,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter import cli
 from exporter.api.client import Client
-from exporter.api.replies import RawReply
+from exporter.api.envelope import RawReply
 from exporter.backfill import command as backfill_command
 from exporter.backfill.fetcher import Backfill, BackfillError, choose_months, latest_complete_month
 from exporter.backfill.openmetrics import MonthSamples

@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from exporter.api.replies import RawReply, parse_statistics
+from exporter.api.envelope import RawReply
+from exporter.api.replies import parse_statistics
 from exporter.config.api_key import KeySource
 from exporter.config.settings import AccountSettings, Settings
 from exporter.metrics.exposition import Exposition

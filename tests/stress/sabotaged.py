@@ -20,7 +20,7 @@ import requests
 
 from exporter import __main__
 from exporter.api import client as api
-from exporter.api import replies, transport
+from exporter.api import envelope, transport
 from exporter.metrics import exposition
 from exporter.secret import Secret
 from exporter.state import store
@@ -96,7 +96,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "asking for a month": lambda: _before(api.Client, "fetch_month", _fail),
     "exchanging": lambda: _before(requests.Session, "send", _fail),
     "reading the reply": lambda: _before(transport, "_read_body", _fail),
-    "parsing the reply": lambda: _before(replies, "_json_object", _fail),
+    "parsing the reply": lambda: _before(envelope, "_json_object", _fail),
     "publishing": lambda: _before(store.Store, "publish", _fail),
     "answering a scrape": lambda: _before(web.Application, "answer", _fail),
     "rendering a scrape": lambda: _before(exposition.Exposition, "page", _fail),

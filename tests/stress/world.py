@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from exporter.api.client import Client
-from exporter.api.replies import RawReply
+from exporter.api.envelope import RawReply
 from exporter.config.api_key import KeySource
 from exporter.config.settings import AccountSettings, Settings
 from exporter.model import MonthFigures, Query
