@@ -25,7 +25,7 @@ from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
 from exporter.status_page import page as status_page
 from exporter.web.app import Application, Pages
-from exporter.web.auth import Guard
+from exporter.web.auth import SecurityMiddleware
 from exporter.web.repeats import Repeats
 from exporter.web.security import WebSecurity
 from exporter.web.server import Server
@@ -41,7 +41,7 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 class Service:
     """One exporter. `read_settings` reads the configuration anew; `settings` is what it said first.
 
-    Without a `door`, it is open to everybody, in plain HTTP.
+    Without `security`, it serves plain HTTP to everybody.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class Service:
     async def run(self, listening: socket.socket) -> int:
         """Poll and serve until a signal says to end. Return the exit status."""
         application = self.application()
-        # With a door, every request is looked at anew: who may come in can change between two.
+        # With security, no reply is repeated: who may see it can change between two requests.
         server = (
-            Server(Guard(application, self._security), self._security)
+            Server(SecurityMiddleware(application, self._security), self._security)
             if self._security
             else Server(application, repeats=Repeats(application))
         )

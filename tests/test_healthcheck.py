@@ -159,7 +159,7 @@ USERS = {"prometheus": hashed()}
     ],
     ids=["basic auth", "TLS", "TLS and basic auth", "client certificates", "client certificates, TLS 1.2"],
 )
-def test_a_closed_door_is_healthy_until_the_process_hangs(
+def test_a_process_that_refuses_the_health_check_is_healthy_until_it_hangs(
     tls: Mapping[str, object] | None, sections: Mapping[str, object], started: Started, tmp_path: Path
 ) -> None:
     web_config = WebFiles(tmp_path).write(tls=tls, **sections)

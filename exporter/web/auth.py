@@ -14,7 +14,7 @@ from typing import Any
 from exporter.web.app import ASGIApplication, Receive, Response, Scope, Send, header, send_reply
 from exporter.web.security import WebSecurity
 
-_REMEMBERED = 64
+_MAX_REMEMBERED = 64
 _MAX_WAITING = 16
 _MAX_PASSWORD = 72  # bcrypt looks at no more
 _CHALLENGE = (("www-authenticate", 'Basic realm="smspartner-exporter", charset="UTF-8"'),)
@@ -29,7 +29,7 @@ class PasswordChecker:
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
-        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._remembered: OrderedDict[bytes, None] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
 
@@ -38,9 +38,9 @@ class PasswordChecker:
         if len(password) > _MAX_PASSWORD or b"\0" in password:
             return False
         hashed = users.get(name) or self._any_hash(users, name)
-        mark = self._mark(name, password, hashed)
-        if name in users and mark in self._right:
-            self._right.move_to_end(mark)
+        fingerprint = self._fingerprint(name, password, hashed)
+        if name in users and fingerprint in self._remembered:
+            self._remembered.move_to_end(fingerprint)
             return True
         if self._waiting >= _MAX_WAITING:
             raise TooManyLoginsError
@@ -51,19 +51,19 @@ class PasswordChecker:
         finally:
             self._waiting -= 1
         if right:
-            self._right[mark] = None
-            if len(self._right) > _REMEMBERED:
-                self._right.popitem(last=False)
+            self._remembered[fingerprint] = None
+            if len(self._remembered) > _MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
         return right
 
-    def _mark(self, *parts: bytes) -> bytes:
-        """Return what stands for a check in memory. The password cannot be got out of it, and no two share one."""
+    def _fingerprint(self, *parts: bytes) -> bytes:
+        """Return a keyed hash of the parts and their lengths. It does not reveal the password."""
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self._secret, message, hashlib.sha256)
 
     def _any_hash(self, users: Mapping[bytes, bytes], name: bytes) -> bytes:
         """Return a hash to check an unknown user against: always the same one for the same name, as if it had one."""
-        number = int.from_bytes(self._mark(name), "big")
+        number = int.from_bytes(self._fingerprint(name), "big")
         return list(users.values())[number % len(users)]
 
 
@@ -90,8 +90,8 @@ async def _in_a_thread(password: bytes, hashed: bytes) -> bool:
     return await answer
 
 
-class Guard:
-    """An ASGI application around another, which it shows only to those who may see it."""
+class SecurityMiddleware:
+    """ASGI middleware that asks for a password and sets the configured headers."""
 
     def __init__(self, application: ASGIApplication, security: WebSecurity) -> None:
         self._application = application
@@ -107,20 +107,20 @@ class Guard:
         if config.users:
             name, password = _credentials(header(scope, b"authorization"))
             try:
-                admitted = await self._checker.check(config.users, name, password)
+                is_allowed = await self._checker.check(config.users, name, password)
             except TooManyLoginsError:
                 await send_reply(
                     Response(503, b"Too many logins\n", headers=(("retry-after", "1"),)), scope, send
                 )
                 return
-            if not admitted:
+            if not is_allowed:
                 await send_reply(Response(401, b"Unauthorized\n", headers=_CHALLENGE), scope, send)
                 return
         await self._application(scope, receive, send)
 
 
 def _credentials(authorization: str) -> tuple[bytes, bytes]:
-    """Return name and password; a password nobody has where there are none."""
+    """Return name and password; without any, a password that nobody has."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() == "basic":
         try:

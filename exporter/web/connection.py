@@ -17,7 +17,7 @@ DEADLINE = 10
 
 
 class Connection(H11Protocol):
-    """Speaks TLS where the door says so, and closes itself when a request is not over in time.
+    """Speaks TLS if it is configured, and closes itself when a request takes too long.
 
     Between requests it stays open as long as uvicorn's keep-alive. Where too many are open, the least worth goes.
     """

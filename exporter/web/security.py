@@ -1,4 +1,4 @@
-"""What the web configuration says now: read again when one of its files has changed, never taken half."""
+"""The web configuration in use. It is read again when one of its files changes, and taken whole or not at all."""
 
 import logging
 import ssl
@@ -12,15 +12,15 @@ from exporter.web.config import TlsConfig, WebConfig
 
 logger = logging.getLogger(__name__)
 
-_Stamp = tuple[int, int, int] | None
+_Fingerprint = tuple[int, int, int] | None
 
 
 class WebSecurity:
-    """A web configuration file and the certificates it names. Raises ConfigError where they cannot be used."""
+    """A web configuration file and the certificates it names. Raises ConfigError if they cannot be used."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamps: dict[Path, _Stamp] = {}
+        self._fingerprints: dict[Path, _Fingerprint] = {}
         self._config, self._context = self._read()
 
     @property
@@ -31,21 +31,21 @@ class WebSecurity:
 
     @property
     def context(self) -> ssl.SSLContext | None:
-        """How TLS is spoken now; None where it is not."""
+        """The TLS context for new connections; None for plain HTTP."""
         self._read_again_if_changed()
         return self._context
 
     def allows_client(self, connection: ssl.SSLObject) -> bool:
-        """Say whether a client may come in, whose certificate, where one is required, was verified."""
+        """Say whether a client may go on after its handshake, in which its certificate was verified."""
         config = self._config.tls
         return config is None or tls.allows_client(config, connection.getpeercert())
 
     def _read_again_if_changed(self) -> None:
-        if all(_stamp(path) == stamp for path, stamp in self._stamps.items()):
+        if all(_fingerprint(path) == fingerprint for path, fingerprint in self._fingerprints.items()):
             return
         try:
             config, context = self._read()
-            _check_still_closed(self._config, config)
+            _check_not_weaker(self._config, config)
         except ConfigError as error:
             logger.error("web configuration not reloaded", extra={"reason": str(error)})  # noqa: TRY400 - no traceback
             return
@@ -53,20 +53,20 @@ class WebSecurity:
         logger.info("web configuration reloaded", extra={"users": len(config.users)})
 
     def _read(self) -> tuple[WebConfig, ssl.SSLContext | None]:
-        # Stamps come first: a file that changes while it is read is read once more.
-        self._stamps = {path: _stamp(path) for path in (self._path, *self._stamps)}
+        # Fingerprints come first: a file that changes while it is read is read once more.
+        self._fingerprints = {path: _fingerprint(path) for path in (self._path, *self._fingerprints)}
         config = web_config.load(self._path)
         if config.tls is None:
             return config, None
-        self._stamps = {path: _stamp(path) for path in (self._path, *config.tls.files)}
+        self._fingerprints = {path: _fingerprint(path) for path in (self._path, *config.tls.files)}
         try:
             return config, tls.build_context(config.tls)
         except SchemaError as error:
             raise ConfigError(f"{self._path}: {error}") from None
 
 
-def _check_still_closed(old: WebConfig, new: WebConfig) -> None:
-    """Refuse what opens the door of a running process: a file that is half written looks just like that."""
+def _check_not_weaker(old: WebConfig, new: WebConfig) -> None:
+    """Refuse to weaken the security of a running process: a half-written file looks just like that."""
     if (old.tls is None) != (new.tls is None):
         raise ConfigError("TLS cannot be turned on or off without a restart")
     if old.users and not new.users:
@@ -81,8 +81,8 @@ def _strictness(config: TlsConfig | None) -> tuple[int, bool]:
     return (config.client_verification, config.client_allowed_sans is not None)
 
 
-def _stamp(path: Path) -> _Stamp:
-    """Return what changes when a file does; None where there is none. Links are followed: Kubernetes turns them."""
+def _fingerprint(path: Path) -> _Fingerprint:
+    """Return a value that changes with the file; None if there is none. It follows links: Kubernetes swaps them."""
     try:
         status = path.stat()
     except (OSError, ValueError):

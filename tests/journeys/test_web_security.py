@@ -1,4 +1,4 @@
-"""The door of a real process: TLS, passwords, their change while it runs, and what is done to it from outside."""
+"""A real process with TLS and passwords: clients, changes while it runs, and attacks."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Certificates, users and a web configuration in a directory, for the tests of the door."""
+"""Certificates, users and a web configuration in a directory, for the tests of web security."""
 
 import json
 import ssl

@@ -1,11 +1,13 @@
-"""Passwords: who comes in, what it costs, and what is remembered of it."""
+"""Logins: which passwords are right, what checking them costs, and what is remembered."""
 
 import asyncio
 import base64
+import gc
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import bcrypt
@@ -13,7 +15,7 @@ import pytest
 
 from exporter.web import auth
 from exporter.web.app import Response, send_reply
-from exporter.web.auth import Guard, PasswordChecker, TooManyLoginsError
+from exporter.web.auth import PasswordChecker, SecurityMiddleware, TooManyLoginsError
 from exporter.web.security import WebSecurity
 from tests.support.web_security import PASSWORD, WebFiles, hashed
 
@@ -39,6 +41,18 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return asked
 
 
+def reachable(value: object) -> Iterator[object]:
+    """Yield everything that an object refers to, however deep."""
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if id(value) not in seen and not isinstance(value, (type, ModuleType, FunctionType)):
+            seen.add(id(value))
+            yield value
+            waiting.extend(gc.get_referents(value))
+
+
 def check_all(*pairs: tuple[bytes, bytes], users: dict[bytes, bytes] = USERS) -> list[bool]:
     async def check() -> list[bool]:
         checker = PasswordChecker()
@@ -61,7 +75,9 @@ def check_all(*pairs: tuple[bytes, bytes], users: dict[bytes, bytes] = USERS) ->
         (b"alice", b"o" * 73, False),
     ],
 )
-def test_the_right_password_of_the_right_user_comes_in(name: bytes, password: bytes, right: bool) -> None:
+def test_only_the_right_password_of_the_right_user_is_accepted(
+    name: bytes, password: bytes, right: bool
+) -> None:
     assert check_all((name, password)) == [right]
 
 
@@ -71,25 +87,25 @@ def test_what_bcrypt_would_cut_off_is_not_ignored() -> None:
     assert check_all((b"alice", password), (b"alice", password + b"q"), users=users) == [True, False]
 
 
-def test_a_hash_of_no_password_lets_nobody_in() -> None:
+def test_a_hash_that_no_password_has_accepts_nobody() -> None:
     users = {b"alice": b"$2b$04$" + b"z" * 53}
     assert check_all((b"alice", b"z"), (b"alice", b""), users=users) == [False, False]
 
 
 @pytest.mark.parametrize("variant", [b"$2a$", b"$2b$", b"$2y$"])
-def test_every_variant_of_bcrypt_works(variant: bytes) -> None:
+def test_every_variant_of_bcrypt_is_checked(variant: bytes) -> None:
     users = {b"alice": USERS[b"alice"].replace(b"$2b$", variant)}
     assert check_all((b"alice", b"one"), users=users) == [True]
 
 
-def test_an_unknown_user_costs_what_a_known_one_costs(checked: list[bytes]) -> None:
+def test_checking_an_unknown_user_takes_as_long_as_a_known_one(checked: list[bytes]) -> None:
     names = [b"user-%d" % number for number in range(40)]
     assert not any(check_all(*((name, b"one") for name in names)))
     assert len(checked) == len(names)
     assert set(checked) == set(USERS.values())
 
 
-def test_a_name_is_always_as_costly_as_before(checked: list[bytes]) -> None:
+def test_an_unknown_user_is_always_checked_against_the_same_hash(checked: list[bytes]) -> None:
     check_all(*[(b"carol", b"one")] * 20)
     assert len(checked) == 20
     assert len(set(checked)) == 1
@@ -101,26 +117,29 @@ def test_only_right_passwords_are_remembered(checked: list[bytes]) -> None:
     assert len(checked) == 3
 
 
-def test_what_is_remembered_is_bounded_and_tells_no_password(
+def test_the_password_used_longest_ago_is_forgotten_first(
     checked: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auth, "_REMEMBERED", 2)
+    monkeypatch.setattr(auth, "_MAX_REMEMBERED", 2)
     users = {b"user-%d" % number: hashed(f"password-{number}").encode() for number in range(3)}
     pairs = [(name, b"password-%d" % number) for number, name in enumerate(users)]
+    order = (0, 1, 0, 2, 0, 1)
+    assert all(check_all(*(pairs[number] for number in order), users=users))
+    assert [list(users.values()).index(hash_) for hash_ in checked] == [0, 1, 2, 1]
 
+
+def test_remembering_a_login_keeps_no_password_in_memory() -> None:
     async def check() -> PasswordChecker:
         checker = PasswordChecker()
-        for name, password in (pairs[0], pairs[1], pairs[0], pairs[2], pairs[0], pairs[1]):
-            assert await checker.check(users, name, password)
+        assert await checker.check(USERS, b"alice", b"one")
         return checker
 
-    remembered = asyncio.run(check())._right
-    assert len(checked) == 4  # the one not used for longest went
-    assert len(remembered) == 2
-    assert "password" not in repr(remembered)
+    held = [value for value in reachable(asyncio.run(check())) if isinstance(value, bytes)]
+    assert held
+    assert not any(b"one" in value for value in held)
 
 
-def test_a_changed_hash_forgets_the_old_password(checked: list[bytes]) -> None:
+def test_a_changed_hash_ends_the_old_password(checked: list[bytes]) -> None:
     async def check() -> list[bool]:
         checker = PasswordChecker()
         changed = {b"alice": hashed("other").encode()}
@@ -132,10 +151,9 @@ def test_a_changed_hash_forgets_the_old_password(checked: list[bytes]) -> None:
     assert asyncio.run(check()) == [True, False, False]
 
 
-def test_name_and_password_are_not_confused() -> None:
-    checker = PasswordChecker()
-    assert checker._mark(b"ab", b"c") != checker._mark(b"a", b"bc")
-    assert checker._mark(b"ab", b"c") != PasswordChecker()._mark(b"ab", b"c")
+def test_a_remembered_login_is_not_taken_for_another_split_of_the_same_bytes() -> None:
+    users = {b"alice": USERS[b"alice"], b"aliceo": USERS[b"alice"]}
+    assert check_all((b"alice", b"one"), (b"aliceo", b"ne"), users=users) == [True, False]
 
 
 @pytest.fixture
@@ -198,7 +216,9 @@ def test_a_known_password_does_not_wait_for_others(stuck: tuple[threading.Event,
     asyncio.run(check())
 
 
-def test_a_check_in_progress_does_not_keep_the_process(stuck: tuple[threading.Event, list[int]]) -> None:
+def test_a_check_in_progress_does_not_keep_the_process_from_ending(
+    stuck: tuple[threading.Event, list[int]],
+) -> None:
     released, running = stuck
 
     async def give_up() -> None:
@@ -215,7 +235,7 @@ def test_a_check_in_progress_does_not_keep_the_process(stuck: tuple[threading.Ev
 
 
 def ask(security: WebSecurity, authorization: str | None) -> tuple[int, dict[str, str], bytes]:
-    """Return the reply of an application behind the door."""
+    """Return the reply to a request that passes through the middleware."""
 
     async def answer(scope: Any, _receive: Any, send: Any) -> None:
         await send_reply(
@@ -232,7 +252,7 @@ def ask(security: WebSecurity, authorization: str | None) -> tuple[int, dict[str
 
     headers = [] if authorization is None else [(b"authorization", authorization.encode())]
     scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": headers}
-    asyncio.run(Guard(answer, security)(scope, receive, send))
+    asyncio.run(SecurityMiddleware(answer, security)(scope, receive, send))
     start, body = sent
     raw = start["headers"]
     assert len(raw) == len(dict(raw))
@@ -263,7 +283,7 @@ def basic(text: str) -> str:
         (basic(f"Zoé:{PASSWORD}") + ", " + basic(f"Zoé:{PASSWORD}"), 401),
     ],
 )
-def test_the_header(files: WebFiles, authorization: str | None, status: int) -> None:
+def test_the_authorization_header_decides(files: WebFiles, authorization: str | None, status: int) -> None:
     security = WebSecurity(files.write(basic_auth_users={"Zoé": hashed()}))
     replied, headers, body = ask(security, authorization)
     assert replied == status
@@ -271,7 +291,7 @@ def test_the_header(files: WebFiles, authorization: str | None, status: int) -> 
     assert ("www-authenticate" in headers) is (status == 401)
 
 
-def test_without_users_nobody_is_asked(files: WebFiles) -> None:
+def test_without_users_no_password_is_asked_for(files: WebFiles) -> None:
     assert ask(WebSecurity(files.write()), None)[0] == 200
 
 
@@ -283,7 +303,7 @@ def test_too_many_logins_are_told_to_come_back(files: WebFiles, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("authorization", [None, basic(f"Zoé:{PASSWORD}")])
-def test_headers_are_set_in_every_reply_in_place_of_ours(files: WebFiles, authorization: str | None) -> None:
+def test_configured_headers_replace_ours_in_every_reply(files: WebFiles, authorization: str | None) -> None:
     headers = {"X-Frame-Options": "deny", "Strict-Transport-Security": "max-age=1"}
     path = files.write(basic_auth_users={"Zoé": hashed()}, http_server_config={"headers": headers})
     _, replied, _ = ask(WebSecurity(path), authorization)

@@ -3,7 +3,6 @@
 import ssl
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
@@ -13,8 +12,7 @@ from exporter.validation import SchemaError
 from exporter.web import config as web_config
 from exporter.web import tls
 from exporter.web.config import TlsConfig
-from exporter.web.security import WebSecurity
-from tests.support.web_security import WebFiles, hashed
+from tests.support.web_security import WebFiles
 
 
 @pytest.fixture
@@ -47,13 +45,13 @@ def shake_hands(
     return server, client
 
 
-def complaint(config: TlsConfig) -> str:
+def problem_of(config: TlsConfig) -> str:
     with pytest.raises(SchemaError) as caught:
         tls.build_context(config)
     return str(caught.value)
 
 
-def test_a_client_that_trusts_the_ca_comes_in(files: WebFiles) -> None:
+def test_a_client_that_trusts_the_ca_can_connect(files: WebFiles) -> None:
     server, client = shake_hands(tls.build_context(config_of(files)), files.client_context())
     assert server.version() == "TLSv1.3"
     assert client.getpeercert()
@@ -61,7 +59,9 @@ def test_a_client_that_trusts_the_ca_comes_in(files: WebFiles) -> None:
 
 
 @pytest.mark.parametrize(("server_only", "client_only"), [("TLS12", "TLSv1_3"), ("TLS13", "TLSv1_2")])
-def test_versions_are_kept_to(files: WebFiles, server_only: str, client_only: str) -> None:
+def test_only_the_configured_tls_versions_are_spoken(
+    files: WebFiles, server_only: str, client_only: str
+) -> None:
     context = tls.build_context(config_of(files, min_version=server_only, max_version=server_only))
     client = files.client_context()
     client.minimum_version = client.maximum_version = ssl.TLSVersion[client_only]
@@ -72,7 +72,9 @@ def test_versions_are_kept_to(files: WebFiles, server_only: str, client_only: st
 
 
 @pytest.mark.parametrize("prefer_server", [True, False])
-def test_suites_and_whose_order_counts(files: WebFiles, prefer_server: bool) -> None:
+def test_only_the_configured_cipher_suites_are_used_in_the_preferred_order(
+    files: WebFiles, prefer_server: bool
+) -> None:
     context = tls.build_context(
         config_of(
             files,
@@ -97,18 +99,20 @@ def test_suites_and_whose_order_counts(files: WebFiles, prefer_server: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("kind", "nothing", "own", "strange"),
+    ("kind", "without", "own", "strange"),
     [
         ("NoClientCert", True, True, True),
         ("VerifyClientCertIfGiven", True, True, False),
         ("RequireAndVerifyClientCert", False, True, False),
     ],
 )
-def test_which_clients_come_in(files: WebFiles, kind: str, nothing: bool, own: bool, strange: bool) -> None:
+def test_client_auth_type_decides_which_certificates_are_accepted(
+    files: WebFiles, kind: str, without: bool, own: bool, strange: bool
+) -> None:
     ca = {} if kind == "NoClientCert" else {"client_ca_file": "ca.crt"}
     context = tls.build_context(config_of(files, client_auth_type=kind, **ca))
 
-    def comes_in(certificate: tuple[str, str] | None) -> bool:
+    def connects(certificate: tuple[str, str] | None) -> bool:
         client = files.client_context()
         client.maximum_version = ssl.TLSVersion.TLSv1_2  # in 1.3, a client is done before it is refused
         if certificate:
@@ -119,13 +123,13 @@ def test_which_clients_come_in(files: WebFiles, kind: str, nothing: bool, own: b
             return False
         return True
 
-    assert comes_in(None) is nothing
-    assert comes_in(files.client("prometheus")) is own
-    assert comes_in(files.client("prometheus", ca=trustme.CA())) is strange
+    assert connects(None) is without
+    assert connects(files.client("prometheus")) is own
+    assert connects(files.client("prometheus", ca=trustme.CA())) is strange
 
 
 @pytest.mark.parametrize(
-    ("allowed", "name", "admitted"),
+    ("allowed", "name", "is_allowed"),
     [
         ("prometheus.example", "prometheus.example", True),
         ("prometheus.example", "prometheus.example.org", False),
@@ -137,7 +141,9 @@ def test_which_clients_come_in(files: WebFiles, kind: str, nothing: bool, own: b
         ("spiffe://example.org/prometheus", None, False),
     ],
 )
-def test_allowed_names(files: WebFiles, allowed: str, name: str | None, admitted: bool) -> None:
+def test_a_client_needs_one_of_the_allowed_names(
+    files: WebFiles, allowed: str, name: str | None, is_allowed: bool
+) -> None:
     config = config_of(
         files,
         client_ca_file="ca.crt",
@@ -147,10 +153,10 @@ def test_allowed_names(files: WebFiles, allowed: str, name: str | None, admitted
     client = files.client_context()
     client.load_cert_chain(*files.client(name or "elsewhere.example"))
     server, _ = shake_hands(tls.build_context(config), client)
-    assert tls.allows_client(config, server.getpeercert()) is admitted
+    assert tls.allows_client(config, server.getpeercert()) is is_allowed
 
 
-def test_an_empty_list_of_names_admits_nobody(files: WebFiles) -> None:
+def test_an_empty_list_of_allowed_names_refuses_every_client(files: WebFiles) -> None:
     config = config_of(
         files, client_ca_file="ca.crt", client_auth_type="RequireAndVerifyClientCert", client_allowed_sans=[]
     )
@@ -161,32 +167,32 @@ def test_an_empty_list_of_names_admits_nobody(files: WebFiles) -> None:
 @pytest.mark.parametrize("name", ["cert_file", "key_file", "client_ca_file"])
 def test_a_file_that_cannot_be_read_is_named(files: WebFiles, name: str) -> None:
     keys = {"client_ca_file": "ca.crt", "client_auth_type": "RequireAndVerifyClientCert", name: "missing"}
-    assert complaint(config_of(files, **keys)) == f"tls_server_config.{name}: no such file or directory"
+    assert problem_of(config_of(files, **keys)) == f"tls_server_config.{name}: no such file or directory"
     keys[name] = "."
-    assert complaint(config_of(files, **keys)) == f"tls_server_config.{name}: is a directory"
+    assert problem_of(config_of(files, **keys)) == f"tls_server_config.{name}: is a directory"
 
 
-def test_what_is_no_certificate_or_key_is_refused(files: WebFiles) -> None:
+def test_a_file_without_a_certificate_or_key_is_refused(files: WebFiles) -> None:
     pair = "tls_server_config.key_file: with cert_file: not a key and certificate in PEM"
-    assert complaint(config_of(files, cert_file="server.key")) == pair
-    assert complaint(config_of(files, key_file="server.crt")) == pair
+    assert problem_of(config_of(files, cert_file="server.key")) == pair
+    assert problem_of(config_of(files, key_file="server.crt")) == pair
     (files.directory / "empty").touch()
-    assert complaint(config_of(files, cert_file="empty", key_file="empty")) == pair
+    assert problem_of(config_of(files, cert_file="empty", key_file="empty")) == pair
     keys = {"client_ca_file": "empty", "client_auth_type": "VerifyClientCertIfGiven"}
     assert (
-        complaint(config_of(files, **keys))
+        problem_of(config_of(files, **keys))
         == "tls_server_config.client_ca_file: holds no certificates in PEM"
     )
 
 
 def test_suites_that_openssl_does_not_have_are_refused(files: WebFiles) -> None:
     config = replace(config_of(files), ciphers="NO-SUCH-SUITE")
-    assert complaint(config) == "tls_server_config.cipher_suites: this OpenSSL has none of them"
+    assert problem_of(config) == "tls_server_config.cipher_suites: this OpenSSL has none of them"
 
 
 def test_a_key_of_another_certificate_is_refused(files: WebFiles) -> None:
     files.client("other")
-    message = complaint(config_of(files, key_file="client.key"))
+    message = problem_of(config_of(files, key_file="client.key"))
     assert message == "tls_server_config.key_file: is not the key of cert_file"
 
 
@@ -200,81 +206,5 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_passphrase(files: We
             serialization.BestAvailableEncryption(b"passphrase"),
         )
     )
-    message = complaint(config_of(files))
+    message = problem_of(config_of(files))
     assert message == "tls_server_config.key_file: is encrypted: a key without a passphrase is needed"
-
-
-def test_nothing_is_read_again_while_nothing_changes(
-    files: WebFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    security = WebSecurity(files.write(tls={}))
-    monkeypatch.setattr(tls, "build_context", None)
-    assert security.context is security.context
-    assert security.config is security.config
-
-
-def test_what_changes_takes_effect_whole(files: WebFiles) -> None:
-    security = WebSecurity(files.write(tls={}))
-    files.write(
-        tls={
-            "min_version": "TLS13",
-            "client_ca_file": "ca.crt",
-            "client_auth_type": "VerifyClientCertIfGiven",
-        }
-    )
-    context = security.context
-    assert context
-    assert context.minimum_version == ssl.TLSVersion.TLSv1_3
-    assert context.verify_mode == ssl.CERT_OPTIONAL
-
-
-VERIFIED = {
-    "client_ca_file": "ca.crt",
-    "client_auth_type": "RequireAndVerifyClientCert",
-    "client_allowed_sans": ["a"],
-}
-
-
-@pytest.mark.parametrize(
-    ("now", "reason"),
-    [
-        ({"tls": VERIFIED}, "basic_auth_users cannot be emptied without a restart"),
-        ({"basic_auth_users": {"a": hashed()}}, "TLS cannot be turned on or off without a restart"),
-        (
-            {"tls": {**VERIFIED, "client_allowed_sans": None}, "basic_auth_users": {"a": hashed()}},
-            "client certificates cannot be asked for less strictly without a restart",
-        ),
-        (
-            {"tls": {}, "basic_auth_users": {"a": hashed()}},
-            "client certificates cannot be asked for less strictly without a restart",
-        ),
-    ],
-)
-def test_a_changed_file_does_not_open_the_door_of_a_running_process(
-    files: WebFiles, caplog: pytest.LogCaptureFixture, now: dict[str, Any], reason: str
-) -> None:
-    security = WebSecurity(files.write(tls=VERIFIED, basic_auth_users={"a": hashed()}))
-    config, context = security.config, security.context
-    files.write(**now)
-    for _ in range(3):
-        assert security.config is config
-        assert security.context is context
-    assert [vars(record)["reason"] for record in caplog.records] == [reason]
-
-
-def test_a_file_that_is_gone_changes_nothing_and_is_read_when_it_is_back(
-    files: WebFiles, caplog: pytest.LogCaptureFixture
-) -> None:
-    security = WebSecurity(files.write(tls={}))
-    context = security.context
-    key = (files.directory / "server.key").read_bytes()
-    (files.directory / "server.key").unlink()
-    files.path.unlink()
-    for _ in range(3):
-        assert security.context is context
-    assert len(caplog.records) == 1
-    files.write(tls={})
-    assert security.context is context
-    assert len(caplog.records) == 2
-    (files.directory / "server.key").write_bytes(key)
-    assert security.context is not context

@@ -144,7 +144,7 @@ def test_the_health_check_finds_the_exporter_behind_an_init_process(podman: Engi
 
 
 CLIENTS = {"client_ca_file": "ca.crt", "client_auth_type": "RequireAndVerifyClientCert"}
-DOORS: dict[str, dict[str, Any]] = {
+WEB_SECURITY: dict[str, dict[str, Any]] = {
     "open": {},
     "basic auth": {"basic_auth_users": {"prometheus": hashed()}},
     "TLS and basic auth": {"basic_auth_users": {"prometheus": hashed()}, "tls": {}},
@@ -152,11 +152,11 @@ DOORS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_the_health_check_sees_a_process_that_hangs_behind_any_door(
+@pytest.mark.parametrize("security", WEB_SECURITY)
+def test_the_health_check_sees_a_process_that_hangs_under_any_web_security(
     podman: Engine, security: str, tmp_path: Path
 ) -> None:
-    WebFiles(tmp_path).write(**DOORS[security])
+    WebFiles(tmp_path).write(**WEB_SECURITY[security])
     for path in (tmp_path, *tmp_path.iterdir()):
         path.chmod(0o755)  # for the image's user
     words = ("--demo", "--web.config.file=/etc/web/web.yml")
