@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from exporter.secret import Secret
+
 
 class Endpoint(StrEnum):
     """The provider's endpoints, as the label ``endpoint`` names them."""
@@ -42,12 +44,16 @@ class Reason(StrEnum):
 class Failure(Exception):  # noqa: N818 - it is no error of the program
     """An exchange that brought no figures. `detail` is ours or made safe: it can be shown to anybody."""
 
-    def __init__(self, reason: Reason, detail: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, reason: Reason, detail: str, retry_after: float | None = None, code: int | None = None
+    ) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after
         """Seconds the provider asks to wait, where it says so."""
+        self.code = code
+        """The provider's own error code, if the reply has one."""
 
     @property
     def answered(self) -> bool:
@@ -70,6 +76,25 @@ class Credits(msgspec.Struct, frozen=True):
     remaining: Mapping[str, int]
     """How many the balance pays for, by kind: ``sms``, ``sms_eco``, ``hlr``."""
     queued: int | None
+
+
+@dataclass(frozen=True)
+class Subaccount:
+    """A sub-account as its main account's list shows it. The `id` never changes; the key may."""
+
+    id: int
+    key: Secret
+    credits: Credits
+
+
+@dataclass(frozen=True)
+class SubaccountPage:
+    """One page of the list. `total` counts the sub-accounts of all pages."""
+
+    total: int
+    subaccounts: tuple[Subaccount, ...]
+    permitted: bool = True
+    """False if the account does not have the feature."""
 
 
 class Figures(msgspec.Struct, frozen=True):

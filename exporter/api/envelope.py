@@ -61,7 +61,9 @@ def successful_reply(raw: RawReply) -> dict[str, Any]:
         raise invalid_reply(f"HTTP {raw.status}, and {failure.detail}") from None
     code = None if envelope.code is None else int(envelope.code)
     if code not in {None, 200}:
-        raise _refused(raw, _REASON_OF_CODE.get(code, Reason.SERVER_ERROR), f"code {code}{_message(reply)}")
+        raise _refused(
+            raw, _REASON_OF_CODE.get(code, Reason.SERVER_ERROR), f"code {code}{_message(reply)}", code
+        )
     if raw.status != 200:
         raise _refused(raw, _reason_of_status(raw.status), f"HTTP {raw.status}{_message(reply)}")
     if envelope.success is None:
@@ -71,9 +73,9 @@ def successful_reply(raw: RawReply) -> dict[str, Any]:
     return reply
 
 
-def _refused(raw: RawReply, reason: Reason, detail: str = "") -> Failure:
+def _refused(raw: RawReply, reason: Reason, detail: str = "", code: int | None = None) -> Failure:
     retry_after = raw.retry_after if reason is Reason.RATE_LIMITED else None
-    return Failure(reason, detail or f"HTTP {raw.status}", retry_after)
+    return Failure(reason, detail or f"HTTP {raw.status}", retry_after, code)
 
 
 def _reason_of_status(status: int) -> Reason:

@@ -60,7 +60,9 @@ class _StatisticsReply(Struct):
     datas: list[_Period]
 
 
-class _Credits(Struct):
+class CreditsFields(Struct):
+    """The fields of ``credits`` in the replies that have it."""
+
     balance: _SignedAmount | None = None
     solde: _SignedAmount | None = None
     currency: _Currency | None = None
@@ -70,9 +72,15 @@ class _Credits(Struct):
     credit_hlr: _SignedCount | None = msgspec.field(default=None, name="creditHlr")
     to_send: _Count | None = msgspec.field(default=None, name="toSend")
 
+    @property
+    def known_balance(self) -> float | None:
+        """``balance``, or ``solde``, its French name; None if there is neither."""
+        balance = self.balance if self.balance is not None else self.solde
+        return None if balance is None else float(balance)
+
 
 class _CreditsReply(Struct):
-    credits: _Credits
+    credits: CreditsFields
 
 
 def parse_statistics(
@@ -110,13 +118,13 @@ def parse_credits(raw: RawReply) -> Credits:
     Raises Failure.
     """
     reply = parse_fields(successful_reply(raw), _CreditsReply, _EXPECTED).credits
-    balance = reply.balance if reply.balance is not None else reply.solde
+    balance = reply.known_balance
     eco = reply.credit_sms_eco if reply.credit_sms_eco is not None else reply.credit_sms_low_cost
     kinds = {"sms": reply.credit_sms, "sms_eco": eco, "hlr": reply.credit_hlr}
     if balance is None and not any(count is not None for count in kinds.values()):
         raise invalid_reply("credits: neither balance nor solde nor any creditSms, creditSmsECO, creditHlr")
     return Credits(
-        balance=None if balance is None else float(balance),
+        balance=balance,
         currency=reply.currency,
         remaining={kind: int(count) for kind, count in kinds.items() if count is not None},
         queued=None if reply.to_send is None else int(reply.to_send),
