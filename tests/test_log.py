@@ -33,7 +33,7 @@ PARSERS: dict[str, Callable[[str], dict[str, Any]]] = {"logfmt": parse_logfmt, "
 
 @pytest.fixture(autouse=True)
 def _known_key(restored: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secret, "_patterns", {})  # other tests know keys that are ordinary words
+    monkeypatch.setattr(secret, "_spellings", [])  # other tests know keys that are ordinary words
     Secret(KEY)
 
 

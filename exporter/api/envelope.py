@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from msgspec import Meta, Struct
 
 from exporter.model import Failure, Reason
-from exporter.secret import redacted_start
+from exporter.secret import redact
 from exporter.validation import SchemaError, convert
 
 _T = TypeVar("_T")
@@ -89,7 +89,7 @@ def _message(reply: dict[str, Any]) -> str:
         return ""
     text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
     text = "".join(
-        character if character.isprintable() else "?" for character in redacted_start(text, _MAX_MESSAGE + 1)
+        character if character.isprintable() else "?" for character in redact(text)[: _MAX_MESSAGE + 1]
     )
     return f": {text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + '…'}"
 
