@@ -204,3 +204,18 @@ def test_the_command_and_the_module_are_the_same(started: Started, command: tupl
     assert refused.process.wait(30) == 1
     refused.line("^smspartner-exporter: no API key: ")
     assert len(refused.lines) == 1
+
+
+@pytest.mark.parametrize(
+    "words", ["--demo run --log.level=debug", "run --demo --log.level=debug", "--demo --log.level=debug"]
+)
+def test_flags_of_run_go_before_and_after_it(words: str) -> None:
+    flags = parser().parse(words.split())
+    assert (flags.command, flags.demo, flags.log_level) == ("run", True, "debug")
+
+
+def test_backfill_goes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--demo", "backfill"])
+    assert ended.value.code == 2
+    assert "backfill goes before all flags" in capsys.readouterr().err

@@ -4,7 +4,15 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from exporter.months import month_of, month_start, paris_date
+from exporter.months import (
+    PARIS,
+    first_and_last_day,
+    month_end,
+    month_of,
+    month_start,
+    months_between,
+    paris_date,
+)
 
 
 def utc(*moment: int) -> float:
@@ -51,3 +59,19 @@ def test_the_day_is_that_of_paris(moment: float, day: date) -> None:
 def test_months_sort_as_text() -> None:
     days = [date(999, 12, 1), date(2021, 9, 30), date(2021, 10, 1), date(2022, 1, 31)]
     assert [month_of(day) for day in days] == ["0999-12", "2021-09", "2021-10", "2022-01"]
+
+
+def test_months_from_the_first_to_the_last() -> None:
+    assert months_between("2023-11", "2024-02") == ["2023-11", "2023-12", "2024-01", "2024-02"]
+    assert months_between("2024-02", "2024-02") == ["2024-02"]
+
+
+def test_a_month_is_sampled_at_its_last_second_in_paris() -> None:
+    for month, following in zip(
+        months_between("2000-01", "2040-11"), months_between("2000-02", "2040-12"), strict=True
+    ):
+        first, last = first_and_last_day(month)
+        end = datetime.fromtimestamp(month_end(month), PARIS)
+        assert (first.day, end.date()) == (1, last)
+        assert f"{end:%Y-%m %H:%M:%S}" == f"{month} 23:59:59"
+        assert month_end(month) + 1 == month_start(following)

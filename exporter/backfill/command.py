@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TextIO
 
 from exporter import log
 from exporter.api.client import Client
@@ -17,7 +18,6 @@ from exporter.api.transport import Transport
 from exporter.arguments import PROGRAM, Parser, add_common_flags
 from exporter.backfill.fetcher import Backfill, BackfillError, choose_months
 from exporter.backfill.openmetrics import MonthSamples
-from exporter.backfill.progress import Bar
 from exporter.clock import Clock
 from exporter.config.settings import Settings
 from exporter.durations import format_duration
@@ -29,6 +29,30 @@ logger = logging.getLogger(__name__)
 
 _LOOK_FOR_SIGNAL_EVERY = 0.2
 _ENDS_WITHIN = 1.0
+
+
+class _ProgressBar:
+    """A bar on the last line of a terminal. As the stream of a log, it puts the log's lines above itself."""
+
+    def __init__(self, months: int, terminal: TextIO) -> None:
+        from tqdm import tqdm  # noqa: PLC0415 - costs memory, and only a terminal needs it
+
+        self._terminal = terminal
+        layout = "{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} months{postfix}"
+        self._bar = tqdm(total=months, file=terminal, leave=False, dynamic_ncols=True, bar_format=layout)
+
+    def show(self, fetched: int, seconds_left: float) -> None:
+        self._bar.n = fetched
+        self._bar.set_postfix_str(f"about {format_duration(seconds_left)} left")
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def write(self, text: str) -> None:
+        self._bar.write(text, file=self._terminal, end="")
+
+    def flush(self) -> None:
+        self._terminal.flush()
 
 
 def parse(words: Sequence[str], now: float) -> argparse.Namespace:
@@ -50,11 +74,13 @@ def run(
     clock: Clock,
 ) -> int:
     """Fetch the months and write them. Return the exit status. Raises BackfillError."""
-    bar = Bar(sys.stderr) if sys.stderr.isatty() else None
+    bar = (
+        _ProgressBar(len(settings.accounts) * len(flags.months), sys.stderr) if sys.stderr.isatty() else None
+    )
     if bar:
         log.configure(flags.log_level, flags.log_format, bar)
     client = Client(Transport(settings.base_url, clock), clock, settings.statistics)
-    backfill = Backfill(settings, flags.months, client, limiters, directory, clock, bar)
+    backfill = Backfill(settings, flags.months, client, limiters, directory, clock, bar.show if bar else None)
     requests = len(backfill.missing)
     logger.info(
         "backfill begins",
@@ -75,7 +101,7 @@ def run(
         raise BackfillError(f"{error}; {_what_is_kept(backfill, directory)}") from None
     finally:
         if bar:
-            bar.clear()
+            bar.close()
     logger.info("backfill complete", extra={"output": flags.output or "standard output"})
     return 0
 

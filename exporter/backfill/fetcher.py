@@ -2,13 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
 import msgspec
 
-from exporter.backfill.progress import Bar
 from exporter.clock import Clock
 from exporter.config.settings import AccountSettings, Settings
 from exporter.durations import format_duration
@@ -28,6 +27,10 @@ COMPLETE_AFTER = 3 * 3600.0
 server; this keeps the blocks of the newest month in the past."""
 _EARLIEST = "2000-01"
 _REDRAW_EVERY = 1.0
+
+
+Progress = Callable[[int, float], object]
+"""Is told every second how many months are fetched and how many seconds the rest takes."""
 
 
 class BackfillError(Exception):
@@ -83,7 +86,7 @@ class Backfill:
         limiters: RateLimiters,
         directory: StateDirectory | None,
         clock: Clock,
-        bar: Bar | None = None,
+        show: Progress | None = None,
     ) -> None:
         self._settings = settings
         self._months = months
@@ -91,7 +94,7 @@ class Backfill:
         self._limiters = limiters
         self._directory = directory
         self._clock = clock
-        self._bar = bar
+        self._show = show
         self._stop = threading.Event()
         self._files = FiguresFiles(directory, "backfill", dict[str, AskedMonth])
         self._files.base_url = settings.base_url
@@ -188,9 +191,9 @@ class Backfill:
     def _wait_until(self, due: float) -> None:
         while not self._stop.is_set():
             seconds = max(0.0, due - self._clock.monotonic())
-            self._draw(seconds)
             if not seconds:
                 return
+            self._draw(seconds)
             self._clock.wait(self._stop, min(seconds, _REDRAW_EVERY))
         raise BackfillError("stopped")
 
@@ -219,7 +222,7 @@ class Backfill:
         asked[month] = answer
         self._files.save(account.name, asked, key)
         logger.log(
-            logging.DEBUG if self._bar else logging.INFO,
+            logging.DEBUG if self._show else logging.INFO,
             "month fetched" if answer.figures else "month not known to the API",
             extra={
                 "account": account.name,
@@ -230,7 +233,6 @@ class Backfill:
         )
 
     def _draw(self, seconds_to_next: float) -> None:
-        if self._bar:
+        if self._show:
             left = len(self.missing)
-            time_left = format_duration(seconds_to_next + (left - 1) * self._limiters.interval)
-            self._bar.draw(self.total - left, self.total, f"about {time_left} left")
+            self._show(self.total - left, seconds_to_next + (left - 1) * self._limiters.interval)
