@@ -1,9 +1,10 @@
-# The commands of a checkout: `make demo`, `make test`. Everything they need is set up below .venv and .tools.
+# The commands of a checkout: `make demo`, `make test`. What they need is set up below .venv and .tools. Some of it has to be
+# installed on the machine, with apt-get: on a terminal, that is asked first.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-more check check-browser check-dashboard check-container check-systemd
+.PHONY: demo test test-all test-more check check-docs check-browser check-dashboard check-container check-systemd
 .PHONY: fire check-kubernetes test-fast dashboard kubernetes bench lock version dist clean
 DASHBOARD := grafana/dashboards/smspartner.json
 
@@ -13,9 +14,12 @@ demo: .venv/run  ## run the exporter on a simulated SMS Partner API
 test: check .tools/servers  ## lint, types and all Python tests, those with real servers included (most only wait)
 	$(BIN)/pytest -n 8 --dist worksteal -m "not browser and not fire"
 
-test-all: test test-more  ## `make test`, and what needs a browser, Node or a container build
+test-all: test test-more  ## `make test`, and what needs a browser, Node or a container; installs Debian's chromium, podman and systemd
 
-test-more: check-browser check-dashboard check-kubernetes check-container check-systemd
+test-more: check-docs check-browser check-dashboard check-kubernetes check-container check-systemd
+
+check-docs: .venv/dev .tools/servers  ## the shell commands of README and docs, as printed, in a fresh checkout; on ports 9090, 9093 and 10035
+	$(BIN)/pytest -rP tests/docs/check_snippets.py
 
 check-browser: .venv/dev  ## the status page in a real browser; installs Debian's chromium where there is none
 	tests/bin/get-browser

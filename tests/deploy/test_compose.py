@@ -12,7 +12,7 @@ import yaml
 
 from tests.support.running import ROOT, TOOLS
 
-WITHOUT_KEY = re.sub(r"\$\{\w+:\+.*?\}", "", (ROOT / "compose.yaml").read_text())
+WITHOUT_KEY = re.sub(r"\$\{\w+:(?:\+|-(.*?)).*?\}", r"\1", (ROOT / "compose.yaml").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load(WITHOUT_KEY)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = "exporter"

@@ -9,7 +9,7 @@ import yaml
 
 from exporter import __version__
 from exporter.config.loader import KEYS, load
-from tests.support.documents import PAGES, blocks, table, yaml_blocks
+from tests.support.documents import PAGES, blocks, snippets, table, yaml_blocks
 from tests.support.running import ROOT, TOOLS, run
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -44,6 +44,15 @@ def test_every_make_target_exists() -> None:
 def test_every_test_that_is_named_exists(page: Path) -> None:
     for path in re.findall(r"\btests/[\w/.*-]+", page.read_text()):
         assert any(ROOT.glob(path.rstrip("/."))), path
+
+
+@each_page
+def test_commands_are_in_blocks_that_make_check_docs_runs(page: Path) -> None:
+    text = page.read_text()
+    languages = set(re.findall(r"^ *```(.+)$", text, re.MULTILINE))
+    assert languages <= {"sh", "yaml", "ini", "promql"}
+    comments = re.findall(r"^<!-- .+", text, re.MULTILINE)
+    assert len(comments) == len([each for each in snippets(page) if each.serves or each.not_run])
 
 
 def accepted(shown: dict[str, Any], tmp_path: Path) -> bool:

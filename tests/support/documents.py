@@ -1,6 +1,7 @@
 """The documentation, for the tests that hold it against the product."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,28 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 def blocks(page: Path, language: str) -> list[str]:
     """Return the code blocks of a page in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """Shell commands of a page, and what the comment before them says."""
+
+    script: str
+    serves: str | None
+    not_run: str | None
+
+
+def snippets(page: Path) -> list[Snippet]:
+    """Return the shell commands of a page, in order."""
+    found = re.findall(
+        r"^(?:<!-- (serves|not run): ([^\n]+) -->\n)?```sh\n(.*?)^```",
+        page.read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
+    return [
+        Snippet(script, said if kind == "serves" else None, said if kind == "not run" else None)
+        for kind, said, script in found
+    ]
 
 
 def yaml_blocks(page: Path, *keys: str) -> list[dict[str, Any]]:

@@ -52,14 +52,14 @@ class Compose:
         self._command = (
             *AS_ROOT,
             "env",
-            "--unset=SMSPARTNER_API_KEY_FILE",
+            "--unset=SMSPARTNER_SECRETS",
             f"DOCKER_HOST={engine}",
             f"DOCKER_CONFIG={directory}",
         )
         self.files = [ROOT / "compose.yaml"]
 
-    def __call__(self, *words: str, key_file: Path | None = None, within: float = 60) -> str:
-        variable = [f"SMSPARTNER_API_KEY_FILE={key_file}"] if key_file else []
+    def __call__(self, *words: str, secrets: Path | None = None, within: float = 60) -> str:
+        variable = [f"SMSPARTNER_SECRETS={secrets}"] if secrets else []
         program = SID / "usr" / "libexec" / "docker" / "cli-plugins" / "docker-compose"
         command = [*self._command, *variable, program, *(f"--file={file}" for file in self.files), *words]
         done = subprocess.run(
@@ -74,8 +74,8 @@ class Compose:
         assert done.returncode == 0, f"docker compose {' '.join(words)}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def config(self, key_file: Path | None = None) -> dict[str, Any]:
-        read: dict[str, Any] = json.loads(self("config", "--format=json", key_file=key_file))
+    def config(self, secrets: Path | None = None) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads(self("config", "--format=json", secrets=secrets))
         return read
 
 
@@ -86,22 +86,28 @@ def compose(podman: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("secret") / "key"
-    path.write_text("S3CR-T/key\n")
-    path.chmod(0o644)
-    return path
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("secrets")
+    directory.chmod(0o755)
+    file = directory / "api_key"
+    file.write_text("S3CR-T/key\n")
+    file.chmod(0o644)
+    return directory
 
 
-def test_one_variable_switches_from_the_simulated_api_to_a_key(compose: Compose, key_file: Path) -> None:
-    demo, real = compose.config(), compose.config(key_file)
+def test_one_variable_switches_from_the_simulated_api_to_a_key(compose: Compose, secrets: Path) -> None:
+    demo, real = compose.config(), compose.config(secrets)
     assert demo["services"]["exporter"].pop("command") == ["--demo"]
     exporter = real["services"]["exporter"]
     assert exporter.pop("command") is None
-    ((variable, value),) = exporter.pop("environment").items()
-    (secret,) = exporter.pop("secrets")
-    assert (variable, value) == ("SMSPARTNER_API_KEY_FILE", secret["target"])
-    assert real.pop("secrets")[secret["source"]]["file"] == str(key_file)
+    environment = exporter.pop("environment")
+    mounted = exporter["volumes"].pop()
+    assert mounted.pop("read_only")
+    assert (mounted["type"], mounted["source"]) == ("bind", str(secrets)), (
+        "a directory, whose files may be replaced"
+    )
+    assert environment == {"SMSPARTNER_API_KEY_FILE": f"{mounted['target']}/api_key"}
+    assert demo["services"]["exporter"]["volumes"].pop()["source"] == "no-secrets"
     figures = [
         (config["services"]["prometheus"].pop("volumes")[-1]["source"], config.pop("volumes"))
         for config in (demo, real)
@@ -194,7 +200,7 @@ def test_it_is_locked_up(podman: Engine, stack: dict[str, str], service: str) ->
     assert {each["HostIp"] for ports in host["PortBindings"].values() for each in ports} == {"127.0.0.1"}
 
 
-def test_a_key_is_read_from_its_file(compose: Compose, stack: dict[str, str], key_file: Path) -> None:
+def test_a_key_is_read_from_its_file(compose: Compose, stack: dict[str, str], secrets: Path) -> None:
     # With this flag it reads the key and ends: nothing is asked of the real API.
     words = ("run", "--rm", "--no-deps", "--no-TTY", "exporter", "--config.check")
-    assert compose(*words, key_file=key_file).startswith("configuration is fine: 1 account")
+    assert compose(*words, secrets=secrets).startswith("configuration is fine: 1 account")
