@@ -131,7 +131,7 @@ class Service:
             requests_per_minute=self._settings.requests_per_minute,
             requests_last_minute=self._limiters.requests_last_minute(),
             state_writable=self._state is None or self._state.writable,
-            reload_successful=self._reload_successful,
+            reload_successful=self._reload_successful and not (self._security and self._security.problem),
             reload_success_time=self._reload_success_time,
             limit_per_key=self._settings.limit_scope == "account",
             # Rounded, it is the same as long as nobody steps the clock.
@@ -161,7 +161,14 @@ class Service:
         return "; ".join(parts)
 
     def reload(self) -> str:
-        """Read the configuration again and go on with it; where it is invalid, change nothing and return why."""
+        """Read both configurations again; one that is invalid changes nothing. Return what is wrong, if anything."""
+        problems = (self._reload_settings(), self._security.reload() if self._security else None)
+        problem = "; ".join(one for one in problems if one)
+        if not problem:
+            self._reload_success_time = self._clock.time()
+        return problem
+
+    def _reload_settings(self) -> str | None:
         try:
             settings = self._read_settings()
         except ConfigError as error:
@@ -171,9 +178,8 @@ class Service:
         self._settings = settings
         self._poller.reconfigure(settings, self._client(settings))
         self._reload_successful = True
-        self._reload_success_time = self._clock.time()
         logger.info("configuration reloaded", extra={"accounts": len(settings.accounts)})
-        return ""
+        return None
 
     def _client(self, settings: Settings) -> Client:
         return Client(Transport(settings.base_url, self._clock), self._clock, settings.statistics)

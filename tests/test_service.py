@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
@@ -20,8 +21,10 @@ from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.service import Service
 from exporter.state.store import Store
+from exporter.web.security import WebSecurity
 from tests.support.fakes import FakeClock
 from tests.support.snapshots import CASES
+from tests.support.web_security import WebFiles, hashed
 
 REASON = "config.yml: poll_interval: expected a duration"
 
@@ -43,10 +46,12 @@ class Configuration:
 Made = tuple[Service, Configuration]
 
 
-def made(clock: FakeClock, *names: str | None, scope: LimitScope = "all") -> Made:
+def made(
+    clock: FakeClock, *names: str | None, scope: LimitScope = "all", security: WebSecurity | None = None
+) -> Made:
     configuration = Configuration(*names or (None,), scope=scope)
     limiters = RateLimiters(5, clock, scope=scope)
-    service = Service(configuration.settings, configuration.read, limiters, None, clock, "/metrics")
+    service = Service(configuration.settings, configuration.read, limiters, None, clock, "/metrics", security)
     return service, configuration
 
 
@@ -186,6 +191,43 @@ def test_an_invalid_configuration_changes_nothing(clock: FakeClock, caplog: pyte
     assert (record.message, vars(record)["reason"]) == ("configuration not reloaded", REASON)
     configuration.is_valid = True
     assert service.reload() == ""
+    assert sample(service, "smspartner_config_last_reload_successful") == 1
+
+
+def test_a_reload_answers_with_what_is_wrong_with_the_web_configuration(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    files = WebFiles(tmp_path)
+    security = WebSecurity(files.write(basic_auth_users={"a": hashed()}))
+    service, configuration = made(clock, security=security)
+    loaded = sample(service, "smspartner_config_last_reload_success_timestamp_seconds")
+    files.path.write_text("basic_auth_users: {a: plain}")
+    wrong = f"{files.path}: basic_auth_users.a: expected a bcrypt hash"
+    clock.advance(60)
+    status, text = asking(service, "POST")("/-/reload")
+    assert status == 500
+    assert text.startswith(wrong)
+    configuration.is_valid = False
+    assert asking(service, "POST")("/-/reload")[1].startswith(f"{REASON}; {wrong}")
+    configuration.is_valid = True
+    assert sample(service, "smspartner_config_last_reload_successful") == 0
+    assert sample(service, "smspartner_config_last_reload_success_timestamp_seconds") == loaded
+    files.write(basic_auth_users={"b": hashed()})
+    assert asking(service, "POST")("/-/reload") == (200, "reloaded\n")
+    assert sample(service, "smspartner_config_last_reload_successful") == 1
+    assert sample(service, "smspartner_config_last_reload_success_timestamp_seconds") == loaded + 60
+
+
+def test_a_web_configuration_that_is_spoilt_without_a_reload_shows_in_the_metrics(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    files = WebFiles(tmp_path)
+    service, _ = made(clock, security=WebSecurity(files.write(tls={})))
+    assert sample(service, "smspartner_config_last_reload_successful") == 1
+    key = (files.directory / "server.key").read_bytes()
+    (files.directory / "server.key").write_text("no key")
+    assert sample(service, "smspartner_config_last_reload_successful") == 0
+    (files.directory / "server.key").write_bytes(key)
     assert sample(service, "smspartner_config_last_reload_successful") == 1
 
 

@@ -13,11 +13,14 @@ _HARMLESS = re.compile(r"(?:[^']|'(?:.|\\\w+|<[a-z ]+>)')*")
 """What PyYAML says where it quotes single characters or its own names. Anything longer may be a part of a key."""
 
 
-def read_yaml(path: Path) -> Any:
-    """Return the values in a file; an empty mapping where it is empty. Raises SchemaError, without the file's name."""
+def read_yaml(path: Path, *, as_text: bool = False) -> Any:
+    """Return the values in a file; an empty mapping if it is empty. Raises SchemaError, without the file's name.
+
+    With `as_text`, each number, boolean and date is the text that stands in the file.
+    """
     try:
         with path.open(encoding="utf-8-sig") as file:
-            content = yaml.load(file, Loader=_Loader)  # noqa: S506 - it is a SafeLoader
+            content = yaml.load(file, Loader=_TextLoader if as_text else _Loader)  # noqa: S506 - it is a SafeLoader
     except OSError as error:
         raise SchemaError("", (error.strerror or "cannot be read").lower()) from None
     except UnicodeDecodeError:
@@ -58,3 +61,10 @@ class _Loader(yaml.SafeLoader):
                 raise ConstructorError(None, None, f"{showable(name)}: given twice", key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+class _TextLoader(_Loader):
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own joint
+        first: [one for one in resolvers if one[0].endswith((":null", ":merge"))]
+        for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+    }

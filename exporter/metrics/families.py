@@ -226,7 +226,7 @@ def of_exporter(status: Status) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "smspartner_config_last_reload_successful",
-        "1 where the last attempt to read the configuration succeeded, else 0.",
+        "1 if the configuration and the web configuration were read successfully the last time, else 0.",
         status.reload_successful,
     )
     yield GaugeMetricFamily(

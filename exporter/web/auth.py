@@ -1,27 +1,64 @@
-"""Basic auth in front of every path, and the headers that the web configuration sets in every reply."""
+"""ASGI middleware: basic auth on every path, and the configured headers in every reply."""
 
 import asyncio
 import base64
 import contextlib
 import hashlib
 import hmac
+import ipaddress
 import secrets
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from exporter.web.app import ASGIApplication, Receive, Response, Scope, Send, header, send_reply
+from exporter.web.app import ASGIApplication, Receive, Response, Scope, Send, send_reply
 from exporter.web.security import WebSecurity
 
 _MAX_REMEMBERED = 64
-_MAX_WAITING = 16
-_MAX_PASSWORD = 72  # bcrypt looks at no more
+_BCRYPT_BYTES = 72  # bcrypt ignores what follows; Python's library refuses to
 _CHALLENGE = (("www-authenticate", 'Basic realm="smspartner-exporter", charset="UTF-8"'),)
 
 
-class TooManyLoginsError(Exception):
-    """Too many passwords wait to be checked."""
+class FairLock:
+    """A lock for which clients take turns, however many requests each of them has waiting."""
+
+    def __init__(self) -> None:
+        self._locked = False
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+
+    async def acquire(self, client: str) -> None:
+        """Wait for the turn of a client. A cancelled request leaves the queue."""
+        if not self._locked:
+            self._locked = True
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(client, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release()
+            else:
+                self._leave(client, turn)
+            raise
+
+    def _leave(self, client: str, turn: asyncio.Future[None]) -> None:
+        turns = self._waiting[client]
+        turns.remove(turn)
+        if not turns:
+            del self._waiting[client]
+
+    def release(self) -> None:
+        """Let the next client go on."""
+        if not self._waiting:
+            self._locked = False
+            return
+        client, turns = self._waiting.popitem(last=False)
+        turn = turns.popleft()
+        if turns:
+            self._waiting[client] = turns
+        turn.set_result(None)
 
 
 class PasswordChecker:
@@ -30,31 +67,39 @@ class PasswordChecker:
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
         self._remembered: OrderedDict[bytes, None] = OrderedDict()
-        self._one_at_a_time = asyncio.Lock()
-        self._waiting = 0
+        self._lock = FairLock()
 
-    async def check(self, users: Mapping[bytes, bytes], name: bytes, password: bytes) -> bool:
-        """Say whether the password is that user's. An unknown user takes as long as a known one. Raises Busy."""
-        if len(password) > _MAX_PASSWORD or b"\0" in password:
+    def remembers(self, users: Mapping[bytes, bytes], name: bytes, password: bytes) -> bool:
+        """Say whether this password was found right before."""
+        if name not in users:
             return False
-        hashed = users.get(name) or self._any_hash(users, name)
-        fingerprint = self._fingerprint(name, password, hashed)
-        if name in users and fingerprint in self._remembered:
-            self._remembered.move_to_end(fingerprint)
-            return True
-        if self._waiting >= _MAX_WAITING:
-            raise TooManyLoginsError
-        self._waiting += 1
+        fingerprint = self._fingerprint(name, password, users[name])
+        if fingerprint not in self._remembered:
+            return False
+        self._remembered.move_to_end(fingerprint)
+        return True
+
+    async def check(self, users: Mapping[bytes, bytes], name: bytes, password: bytes, client: str) -> bool:
+        """Say whether the password is the user's. An unknown user takes as long as a known one.
+
+        Clients take turns. A check that has begun goes on if it is cancelled, so that it is remembered next time.
+        """
+        await self._lock.acquire(client)
+        return await asyncio.shield(self._check(users, name, password))
+
+    async def _check(self, users: Mapping[bytes, bytes], name: bytes, password: bytes) -> bool:
         try:
-            async with self._one_at_a_time:
-                right = await _in_a_thread(password, hashed) and name in users
+            if self.remembers(users, name, password):  # found while this request waited
+                return True
+            hashed = users.get(name) or self._any_hash(users, name)
+            is_right = await _in_a_thread(password[:_BCRYPT_BYTES], hashed) and name in users
         finally:
-            self._waiting -= 1
-        if right:
-            self._remembered[fingerprint] = None
+            self._lock.release()
+        if is_right:
+            self._remembered[self._fingerprint(name, password, hashed)] = None
             if len(self._remembered) > _MAX_REMEMBERED:
                 self._remembered.popitem(last=False)
-        return right
+        return is_right
 
     def _fingerprint(self, *parts: bytes) -> bytes:
         """Return a keyed hash of the parts and their lengths. It does not reveal the password."""
@@ -74,17 +119,17 @@ async def _in_a_thread(password: bytes, hashed: bytes) -> bool:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bool] = loop.create_future()
 
-    def tell(right: bool) -> None:
+    def tell(is_right: bool) -> None:
         if not answer.done():
-            answer.set_result(right)
+            answer.set_result(is_right)
 
     def check() -> None:
         try:
-            right = bcrypt.checkpw(password, hashed)
-        except ValueError:  # a hash of the right form, but of no password
-            right = False
+            is_right = bcrypt.checkpw(password, hashed)
+        except ValueError:  # a hash of the right form that no password has
+            is_right = False
         with contextlib.suppress(RuntimeError):  # the process is ending
-            loop.call_soon_threadsafe(tell, right)
+            loop.call_soon_threadsafe(tell, is_right)
 
     threading.Thread(target=check, name="bcrypt", daemon=True).start()
     return await answer
@@ -104,32 +149,56 @@ class SecurityMiddleware:
             return
         config = self._security.config
         send = _with_headers(send, config.headers)
-        if config.users:
-            name, password = _credentials(header(scope, b"authorization"))
-            try:
-                is_allowed = await self._checker.check(config.users, name, password)
-            except TooManyLoginsError:
-                await send_reply(
-                    Response(503, b"Too many logins\n", headers=(("retry-after", "1"),)), scope, send
-                )
-                return
-            if not is_allowed:
-                await send_reply(Response(401, b"Unauthorized\n", headers=_CHALLENGE), scope, send)
-                return
+        if config.users and not await self._is_allowed(config.users, scope, receive):
+            await send_reply(Response(401, b"Unauthorized\n", headers=_CHALLENGE), scope, send)
+            return
         await self._application(scope, receive, send)
 
-
-def _credentials(authorization: str) -> tuple[bytes, bytes]:
-    """Return name and password; without any, a password that nobody has."""
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() == "basic":
+    async def _is_allowed(self, users: Mapping[bytes, bytes], scope: Scope, receive: Receive) -> bool:
+        """Check the login of a request. If its client goes away first, it leaves the queue."""
+        credentials = _credentials(scope)
+        if credentials is None:
+            return False
+        if self._checker.remembers(users, *credentials):
+            return True
+        check = asyncio.ensure_future(self._checker.check(users, *credentials, client_key(scope)))
+        gone = asyncio.ensure_future(_disconnected(receive))
         try:
-            name, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-        except ValueError:
-            return b"", b"\0"
-        if colon:
-            return name, password
-    return b"", b"\0"
+            await asyncio.wait((check, gone), return_when=asyncio.FIRST_COMPLETED)
+            return check.done() and check.result()
+        finally:
+            check.cancel()
+            gone.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def client_key(scope: Scope) -> str:
+    """Return the client whose turn a request takes: an IPv4 address, or an IPv6 network of 64 bits."""
+    if not scope.get("client"):
+        return ""
+    address = ipaddress.ip_address(scope["client"][0].partition("%")[0])
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return address.exploded[:19]
+
+
+def _credentials(scope: Scope) -> tuple[bytes, bytes] | None:
+    """Return name and password; None without any."""
+    authorization = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, encoded = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        name, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+    except ValueError:
+        return None
+    return (name, password) if colon else None
 
 
 def _with_headers(send: Send, headers: Mapping[bytes, bytes]) -> Send:

@@ -1,6 +1,6 @@
 """The web configuration, in the format of Prometheus's own exporters: YAML in, WebConfig out, or one message.
 
-What Python's ssl and an HTTP/1.1 server cannot do is refused by name, never passed over in silence.
+A key that cannot be honoured is refused by name, never ignored.
 """
 
 import ipaddress
@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,15 +17,22 @@ from exporter.config.loader import ConfigError
 from exporter.config.yaml_file import read_yaml
 from exporter.validation import SchemaError, convert, known_keys, showable
 
-_MAX_COST = 13
-_HASH = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
+_T = TypeVar("_T")
+_COSTS = range(4, 19)
+_SLOW_COST = 14  # takes about a second
+_HASH = re.compile(r"\$2[abxy]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
 _VERIFY = {
     "NoClientCert": ssl.CERT_NONE,
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
+_UNVERIFIED = {"RequestClientCert", "RequireAnyClientCert", "RequireClientCert"}
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CIPHERS = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
     "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
@@ -33,7 +40,12 @@ _CIPHERS = {
     "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
 }
-"""Go's names, which the format uses, and OpenSSL's. The CBC suites are left out: nothing that scrapes needs them."""
+"""Suites of TLS 1.2: Go's names, which the format uses, and OpenSSL's."""
+_TLS13_CIPHERS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+_BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "y"), True),
+    **dict.fromkeys(("false", "no", "off", "n"), False),
+}
 _HEADERS: Mapping[str, tuple[str, ...] | None] = {
     "Content-Security-Policy": None,
     "Strict-Transport-Security": None,
@@ -45,14 +57,14 @@ _HEADERS: Mapping[str, tuple[str, ...] | None] = {
 
 @dataclass(frozen=True)
 class TlsConfig:
-    """The section ``tls_server_config``, its paths relative to nothing any more."""
+    """The section ``tls_server_config``. Relative paths have been resolved beside the file."""
 
     cert_file: Path
     key_file: Path
     client_ca_file: Path | None
     client_verification: ssl.VerifyMode
     client_allowed_sans: frozenset[str] | None
-    """Names of which a client's certificate must have one; None where any will do."""
+    """A client's certificate must have one of these names; None if any certificate will do."""
     min_version: ssl.TLSVersion
     max_version: ssl.TLSVersion
     ciphers: str | None
@@ -75,71 +87,90 @@ class WebConfig:
     headers: Mapping[bytes, bytes]
     """What is set in every reply, by name in lower case."""
 
+    @property
+    def slow_users(self) -> dict[str, int]:
+        """The bcrypt costs, by user, that make a first login take about a second or more."""
+        costs = {name.decode(): int(hashed[4:6]) for name, hashed in self.users.items()}
+        return {name: cost for name, cost in costs.items() if cost >= _SLOW_COST}
+
 
 class _Tls(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    cert_file: str = ""
-    key_file: str = ""
-    client_ca_file: str = ""
-    client_auth_type: Literal["", "NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"] = (
-        ""
-    )
+    cert_file: str | None = None
+    key_file: str | None = None
+    client_ca_file: str | None = None
+    client_auth_type: str | None = None
     client_allowed_sans: list[str] | None = None
-    min_version: Literal["TLS12", "TLS13"] = "TLS12"
-    max_version: Literal["TLS12", "TLS13"] = "TLS13"
-    cipher_suites: list[str] = []
-    prefer_server_cipher_suites: bool = True
+    min_version: str | None = None
+    max_version: str | None = None
+    cipher_suites: list[str] | None = None
+    prefer_server_cipher_suites: str | None = None
+    cert: Any = None
+    key: Any = None
+    client_ca: Any = None
+    curve_preferences: Any = None
 
 
 class _Http(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    http2: bool = False
-    headers: dict[str, str] | None = None
+    http2: str | None = None
+    headers: dict[str, str | None] | None = None
+
+
+class _RateLimit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    interval: str | None = None
+    burst: str | None = None
 
 
 class _Web(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tls_server_config: _Tls | None = None
     http_server_config: _Http | None = None
-    basic_auth_users: dict[str, str] | None = None
+    basic_auth_users: dict[str, str | None] | None = None
+    rate_limit: _RateLimit | None = None
 
 
-_BCRYPT = f"a bcrypt hash of cost 4 to {_MAX_COST}, such as htpasswd -nBC 10 prints it"
+_BCRYPT = f"a bcrypt hash of cost {_COSTS.start} to {_COSTS[-1]}, such as htpasswd -nBC 10 prints it"
 _EXPECTED = {
     "": "keys and values: tls_server_config, http_server_config, basic_auth_users",
     "basic_auth_users": "names, each with its bcrypt hash",
     "basic_auth_users[]": _BCRYPT,
     "cert_file": "the path of a file",
-    "cipher_suites": f"a list of {', '.join(_CIPHERS)}; those of TLS 1.3 cannot be chosen",
+    "cipher_suites": "a list of names such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
     "client_allowed_sans": "a list of names, addresses and URIs",
-    "client_auth_type": "NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert: none is taken unverified",
+    "client_auth_type": " or ".join(_VERIFY),
     "client_ca_file": "the path of a file",
     "headers": f"a value for some of {', '.join(_HEADERS)}",
-    "http2": "false, or no such key: HTTP/2 is not spoken here",
+    "http2": "true or false",
     "http_server_config": "http2 and headers",
     "key_file": "the path of a file",
-    "max_version": "TLS12 or TLS13",
-    "min_version": "TLS12 or TLS13",
+    "max_version": " or ".join(_VERSIONS),
+    "min_version": " or ".join(_VERSIONS),
     "prefer_server_cipher_suites": "true or false",
+    "rate_limit": "no such section: it is not supported",
     "tls_server_config": "keys and values, with cert_file and key_file among them",
 }
-_UNSUPPORTED = {
-    "rate_limit": "is not supported: leave it out; a scrape costs next to nothing here, and connections are bounded",
-    "tls_server_config.cert": "is not supported: name a file with cert_file",
-    "tls_server_config.client_ca": "is not supported: name a file with client_ca_file",
-    "tls_server_config.curve_preferences": "is not supported: leave it out; OpenSSL's own order is used",
-    "tls_server_config.key": "is not supported: name a file with key_file",
+_UNSUPPORTED_TLS = {
+    "cert": "is not supported: name a file with cert_file",
+    "client_ca": "is not supported: name a file with client_ca_file",
+    "curve_preferences": "is not supported: leave it out; OpenSSL's own order is used",
+    "key": "is not supported: name a file with key_file",
 }
-_KEYS = {
-    "": _Web.__struct_encode_fields__,
-    "tls_server_config": _Tls.__struct_encode_fields__,
-    "http_server_config": _Http.__struct_encode_fields__,
+_RATE_LIMIT_OFF = {None, "", "0", "0s"}
+KEYS = {
+    "": _Web.__struct_fields__,
+    "tls_server_config": _Tls.__struct_fields__,
+    "http_server_config": _Http.__struct_fields__,
+    "rate_limit": _RateLimit.__struct_fields__,
 }
+"""All keys of the format, by section."""
 
 
 def load(path: Path) -> WebConfig:
     """Read the file. Certificates are named, not yet read. Raises ConfigError."""
     try:
-        web = convert(read_yaml(path), _Web, _EXPECTED)
+        # Go reads a number, a boolean or a date as the text it is if the format asks for text.
+        web = convert(read_yaml(path, as_text=True), _Web, _EXPECTED)
+        _check_rate_limit(web.rate_limit or _RateLimit())
         return WebConfig(
-            tls=_tls(web.tls_server_config, path.parent) if web.tls_server_config else None,
+            tls=_tls(web.tls_server_config or _Tls(), path.parent),
             users=_users(web.basic_auth_users or {}),
             headers=_headers(web.http_server_config or _Http()),
         )
@@ -150,29 +181,41 @@ def load(path: Path) -> WebConfig:
 def _explain(error: SchemaError) -> str:
     if error.unknown is None:
         return str(error)
-    if reason := _UNSUPPORTED.get(error.path):
-        return f"{error.path}: {reason}"
-    return str(error) + known_keys(error.unknown, _KEYS[error.path.rpartition(".")[0]])
+    known = KEYS[error.path.rpartition(".")[0]]
+    return str(error) + known_keys(
+        error.unknown, [key for key in known if key not in {"rate_limit", *_UNSUPPORTED_TLS}]
+    )
 
 
-def _tls(tls: _Tls, directory: Path) -> TlsConfig:
-    section = "tls_server_config"
-    for name in ("cert_file", "key_file"):
-        if not getattr(tls, name):
-            raise SchemaError(f"{section}.{name}", "is missing")
-    verification = _VERIFY[tls.client_auth_type or "NoClientCert"]
-    if verification == ssl.CERT_NONE and tls.client_ca_file:
-        raise SchemaError(f"{section}.client_ca_file", "does nothing without client_auth_type")
-    if verification != ssl.CERT_NONE and not tls.client_ca_file:
-        raise SchemaError(f"{section}.client_ca_file", f"is missing: {tls.client_auth_type} needs it")
-    if verification != ssl.CERT_REQUIRED and tls.client_allowed_sans is not None:
+def _check_rate_limit(rate_limit: _RateLimit) -> None:
+    if rate_limit.interval not in _RATE_LIMIT_OFF:
         raise SchemaError(
-            f"{section}.client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert"
+            "rate_limit",
+            "is not supported: leave it out; a scrape costs next to nothing, and connections are bounded",
         )
-    if _VERSIONS[tls.max_version] < _VERSIONS[tls.min_version]:
-        raise SchemaError(f"{section}.max_version", "must not be below min_version")
-    if not all(name in _CIPHERS for name in tls.cipher_suites):
-        raise SchemaError(f"{section}.cipher_suites", f"expected {_EXPECTED['cipher_suites']}")
+
+
+def _tls(tls: _Tls, directory: Path) -> TlsConfig | None:
+    section = "tls_server_config."
+    if not any(getattr(tls, key) for key in _Tls.__struct_fields__):
+        return None
+    for key, problem in _UNSUPPORTED_TLS.items():
+        if getattr(tls, key):
+            raise SchemaError(f"{section}{key}", problem)
+    if not tls.cert_file:
+        raise SchemaError(f"{section}cert_file", "is missing")
+    if not tls.key_file:
+        raise SchemaError(f"{section}key_file", "is missing")
+    verification = _client_verification(section, tls)
+    min_version = _choice(f"{section}min_version", tls.min_version, "TLS12", _VERSIONS)
+    max_version = _choice(f"{section}max_version", tls.max_version, "TLS13", _VERSIONS)
+    if max_version < min_version:
+        raise SchemaError(f"{section}max_version", "must not be below min_version")
+    ciphers = _ciphers(f"{section}cipher_suites", tls.cipher_suites or [])
+    if tls.cipher_suites and not ciphers:
+        min_version = ssl.TLSVersion.TLSv1_3
+        if max_version < min_version:
+            raise SchemaError(f"{section}cipher_suites", "has none of TLS 1.2, which is max_version")
     sans = tls.client_allowed_sans
     return TlsConfig(
         cert_file=directory / tls.cert_file,
@@ -180,11 +223,61 @@ def _tls(tls: _Tls, directory: Path) -> TlsConfig:
         client_ca_file=directory / tls.client_ca_file if tls.client_ca_file else None,
         client_verification=verification,
         client_allowed_sans=None if sans is None else frozenset(map(normal_name, sans)),
-        min_version=_VERSIONS[tls.min_version],
-        max_version=_VERSIONS[tls.max_version],
-        ciphers=":".join(_CIPHERS[name] for name in tls.cipher_suites) or None,
-        prefer_server_ciphers=tls.prefer_server_cipher_suites,
+        min_version=min_version,
+        max_version=max_version,
+        ciphers=":".join(ciphers) or None,
+        prefer_server_ciphers=_boolean(
+            f"{section}prefer_server_cipher_suites", tls.prefer_server_cipher_suites, default=True
+        ),
     )
+
+
+def _client_verification(section: str, tls: _Tls) -> ssl.VerifyMode:
+    path = f"{section}client_auth_type"
+    if tls.client_auth_type in _UNVERIFIED:
+        raise SchemaError(
+            path,
+            f"{tls.client_auth_type} is not supported, as anyone can make a certificate that nobody "
+            "verifies: expected RequireAndVerifyClientCert",
+        )
+    verification = _choice(path, tls.client_auth_type, "NoClientCert", _VERIFY)
+    if verification == ssl.CERT_NONE and tls.client_ca_file:
+        raise SchemaError(f"{section}client_ca_file", "does nothing without client_auth_type")
+    if verification != ssl.CERT_REQUIRED and tls.client_allowed_sans is not None:
+        raise SchemaError(
+            f"{section}client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert"
+        )
+    return verification
+
+
+def _ciphers(path: str, names: list[str]) -> list[str]:
+    """Return OpenSSL's names of the suites of TLS 1.2. Those of TLS 1.3 cannot be chosen, in Go neither."""
+    for number, name in enumerate(names):
+        if name not in _CIPHERS and name not in _TLS13_CIPHERS:
+            known = known_keys(name, (*_CIPHERS, *_TLS13_CIPHERS))
+            raise SchemaError(f"{path}[{number}]", f"{_quoted(name)}is not supported{known}")
+    return [_CIPHERS[name] for name in names if name in _CIPHERS]
+
+
+def _choice(path: str, value: str | None, default: str, choices: Mapping[str, _T]) -> _T:
+    try:
+        return choices[value or default]
+    except KeyError:
+        problem = f"{_quoted(value or '')}is not supported: expected {' or '.join(choices)}"
+        raise SchemaError(path, problem) from None
+
+
+def _boolean(path: str, value: str | None, *, default: bool) -> bool:
+    if not value:
+        return default
+    if value.lower() not in _BOOLEANS:
+        raise SchemaError(path, "expected true or false")
+    return _BOOLEANS[value.lower()]
+
+
+def _quoted(value: str) -> str:
+    """Return a wrong value and a space, if it can only be a name of the format and no secret."""
+    return f"{value} " if re.fullmatch(r"TLS\w{1,60}|[A-Za-z]{1,40}|[0-9.]{1,4}", value, re.ASCII) else ""
 
 
 def normal_name(name: str) -> str:
@@ -195,30 +288,34 @@ def normal_name(name: str) -> str:
         return name
 
 
-def _users(users: dict[str, str]) -> dict[bytes, bytes]:
+def _users(users: Mapping[str, str | None]) -> dict[bytes, bytes]:
+    hashes = {}
     for name, text in users.items():
         path = f"basic_auth_users.{showable(name)}"
         if ":" in name:
             raise SchemaError(path, "a name cannot have a colon in it")
-        match = _HASH.fullmatch(text)
-        if not match or not 4 <= int(match["cost"]) <= _MAX_COST:
+        match = _HASH.fullmatch(text or "")
+        if not match or int(match["cost"]) not in _COSTS:
             raise SchemaError(path, f"expected {_BCRYPT}")
-    return {name.encode(): text.encode() for name, text in users.items()}
+        hashes[name.encode()] = match[0].encode()
+    return hashes
 
 
 def _headers(http: _Http) -> dict[bytes, bytes]:
-    if http.http2:
-        raise SchemaError("http_server_config.http2", f"expected {_EXPECTED['http2']}")
+    _boolean(
+        "http_server_config.http2", http.http2, default=True
+    )  # checked only: HTTP/1.1 is spoken either way
     headers = {}
-    for name, value in (http.headers or {}).items():
+    for name, text in (http.headers or {}).items():
         path = f"http_server_config.headers.{showable(name)}"
         if name not in _HEADERS:
             raise SchemaError(path, f"unknown header{known_keys(name, tuple(_HEADERS))}")
+        value = re.sub(r"[\r\n\t]", " ", text or "").strip()
         accepted = _HEADERS[name]
         if accepted and value and value not in accepted:
-            raise SchemaError(path, f"expected {' or '.join(accepted)}")
-        if not (value.isascii() and value.isprintable() and value == value.strip()):
-            raise SchemaError(path, "expected printable ASCII, without spaces around it")
+            raise SchemaError(path, f"{_quoted(value)}is not supported: expected {' or '.join(accepted)}")
+        if re.search(r"[\x00-\x1f\x7f]", value):
+            raise SchemaError(path, "has a control character in it")
         if value:
             headers[name.lower().encode()] = value.encode()
     return headers

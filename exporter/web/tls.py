@@ -23,6 +23,14 @@ def build_context(config: TlsConfig) -> ssl.SSLContext:
         except ssl.SSLError:
             raise SchemaError("tls_server_config.cipher_suites", "this OpenSSL has none of them") from None
     context.set_alpn_protocols(["http/1.1"])
+    _load_certificate(context, config)
+    if config.client_verification != ssl.CERT_NONE:
+        _trust_client_ca(context, config.client_ca_file)
+    context.verify_mode = config.client_verification
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, config: TlsConfig) -> None:
     _check_readable("cert_file", config.cert_file)
     _check_readable("key_file", config.key_file)
     try:
@@ -39,14 +47,26 @@ def build_context(config: TlsConfig) -> ssl.SSLContext:
             else "with cert_file: not a key and certificate in PEM"
         )
         raise SchemaError("tls_server_config.key_file", problem) from None
-    if config.client_ca_file:
-        _check_readable("client_ca_file", config.client_ca_file)
-        try:
-            context.load_verify_locations(config.client_ca_file)
-        except (OSError, ValueError):
-            raise SchemaError("tls_server_config.client_ca_file", "holds no certificates in PEM") from None
-    context.verify_mode = config.client_verification
-    return context
+
+
+def _trust_client_ca(context: ssl.SSLContext, path: Path | None) -> None:
+    """Trust the certificates in a file; without one, the system's certificate authorities, as Go does."""
+    if path is None:
+        system = ssl.get_default_verify_paths()
+        if not (system.cafile or system.capath):
+            raise SchemaError(
+                "tls_server_config.client_ca_file",
+                "is missing, and this system has no certificate authorities",
+            )
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+        return
+    _check_readable("client_ca_file", path)
+    try:
+        context.load_verify_locations(path)
+    except (OSError, ValueError):
+        raise SchemaError("tls_server_config.client_ca_file", "holds no certificates in PEM") from None
+    # The issuing CA alone is enough, without the root above it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
 def allows_client(config: TlsConfig, certificate: Mapping[str, Any] | None) -> bool:

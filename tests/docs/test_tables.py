@@ -7,12 +7,14 @@ from exporter.cli import parser
 from exporter.config.loader import KEY_FILE_VARIABLE, KEY_VARIABLE, KEYS
 from exporter.metrics.families import collect
 from exporter.model import Account, Credits, Figures, MonthFigures, Poll, Query, Reason, Status
+from exporter.web import config as web_config
 from tests.stress.hostile import BAD, UNUSUAL
 from tests.support.documents import table
 from tests.support.running import ROOT
 
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 METRICS = ROOT / "docs" / "metrics.md"
+WEB_SECURITY = ROOT / "docs" / "web-security.md"
 GUARANTEES = ROOT / "docs" / "guarantees.md"
 
 
@@ -58,6 +60,18 @@ def test_every_configuration_key_is_listed() -> None:
     assert {names(key)[0] for key, _, _ in table(CONFIGURATION, "key")} == set(KEYS[""])
     [accounts] = [meaning for key, _, meaning in table(CONFIGURATION, "key") if key == "`accounts`"]
     assert "name" in names(accounts)
+
+
+def test_every_key_of_the_web_configuration_is_compared_with_other_exporters() -> None:
+    documented: set[str] = set()
+    for cell, *_ in table(WEB_SECURITY, "key"):
+        first, *others = names(cell)
+        section = first.rpartition(".")[0]
+        documented |= {first, *(f"{section}.{key}" for key in others)}
+    keys = web_config.KEYS
+    assert documented == {"basic_auth_users", "rate_limit"} | {
+        f"{section}.{key}" for section in ("tls_server_config", "http_server_config") for key in keys[section]
+    }
 
 
 def test_every_reason_is_listed() -> None:

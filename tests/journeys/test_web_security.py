@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -158,6 +159,58 @@ def test_users_come_and_go_without_a_restart(started: Started, files: WebFiles) 
         path.write_text(spoilt)
         assert (status("", ""), status("ops", "two")) == (401, 200)
     assert len([line for line in exporter.lines if "web configuration not reloaded" in line]) == 3
+
+
+def test_a_reload_that_cannot_take_the_web_configuration_says_why_until_it_is_mended(
+    started: Started, files: WebFiles
+) -> None:
+    path = files.write(basic_auth_users={"prom": hashed("one")})
+    exporter = started.exporter("--demo", f"--web.config.file={path}")
+    login = ("prom", "one")
+
+    def successful() -> bool:
+        text = requests.get(f"{exporter.url}/metrics", auth=login, timeout=10).text
+        return "\nsmspartner_config_last_reload_successful 1" in text
+
+    assert successful()
+    path.write_text("basic_auth_users: {prom: plain}")
+    reply = requests.post(f"{exporter.url}/-/reload", auth=login, timeout=10)
+    assert (reply.status_code, reply.text.partition(": ")[0]) == (500, str(path))
+    eventually(lambda: not successful())
+    exporter.process.send_signal(signal.SIGHUP)
+    told = r"web configuration not reloaded.*basic_auth_users\.prom: expected a bcrypt hash"
+    eventually(lambda: len([line for line in exporter.lines if re.search(told, line)]) >= 2)
+    files.write(basic_auth_users={"prom": hashed("one")})
+    assert requests.post(f"{exporter.url}/-/reload", auth=login, timeout=10).status_code == 200
+    eventually(successful)
+
+
+def test_password_guessing_does_not_lock_out_a_right_login(started: Started, files: WebFiles) -> None:
+    users = {f"user-{number}": hashed(cost=10) for number in range(5)}
+    exporter = started.exporter("--demo", f"--web.config.file={files.write(basic_auth_users=users)}")
+    ended = threading.Event()
+    statuses: list[int] = []
+
+    def guess() -> None:
+        with requests.Session() as session:
+            while not ended.is_set():
+                reply = session.get(exporter.url, auth=("user-0", "guess"), timeout=10)
+                statuses.append(reply.status_code)
+
+    guessers = [threading.Thread(target=guess) for _ in range(20)]
+    for thread in guessers:
+        thread.start()
+    try:
+        eventually(lambda: len(statuses) > 20)
+        for user in users:
+            begin = time.monotonic()
+            assert get(exporter, files, auth=(user, PASSWORD.encode())).status_code == 200
+            print(f"{user}: {time.monotonic() - begin:.2f} s")
+    finally:
+        ended.set()
+        for thread in guessers:
+            thread.join()
+    assert set(statuses) == {401}
 
 
 @pytest.mark.parametrize("command", [(), ("--config.check",)])

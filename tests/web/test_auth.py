@@ -15,7 +15,7 @@ import pytest
 
 from exporter.web import auth
 from exporter.web.app import Response, send_reply
-from exporter.web.auth import PasswordChecker, SecurityMiddleware, TooManyLoginsError
+from exporter.web.auth import PasswordChecker, SecurityMiddleware
 from exporter.web.security import WebSecurity
 from tests.support.web_security import PASSWORD, WebFiles, hashed
 
@@ -56,7 +56,7 @@ def reachable(value: object) -> Iterator[object]:
 def check_all(*pairs: tuple[bytes, bytes], users: dict[bytes, bytes] = USERS) -> list[bool]:
     async def check() -> list[bool]:
         checker = PasswordChecker()
-        return [await checker.check(users, name, password) for name, password in pairs]
+        return [await checker.check(users, name, password, "client") for name, password in pairs]
 
     return asyncio.run(check())
 
@@ -72,7 +72,7 @@ def check_all(*pairs: tuple[bytes, bytes], users: dict[bytes, bytes] = USERS) ->
         (b"", b"", False),
         (b"Alice", b"one", False),
         (b"alice", b"one\0", False),
-        (b"alice", b"o" * 73, False),
+        (b"alice", b"one" + b" " * 72, False),
     ],
 )
 def test_only_the_right_password_of_the_right_user_is_accepted(
@@ -81,10 +81,10 @@ def test_only_the_right_password_of_the_right_user_is_accepted(
     assert check_all((name, password)) == [right]
 
 
-def test_what_bcrypt_would_cut_off_is_not_ignored() -> None:
-    password = b"p" * 72
-    users = {b"alice": bcrypt.hashpw(password, bcrypt.gensalt(4))}
-    assert check_all((b"alice", password), (b"alice", password + b"q"), users=users) == [True, False]
+def test_bytes_after_the_72nd_are_ignored_as_in_other_exporters() -> None:
+    users = {b"alice": bcrypt.hashpw(b"p" * 72, bcrypt.gensalt(4))}
+    pairs = [(b"alice", b"p" * length) for length in (71, 72, 73, 2000)]
+    assert check_all(*pairs, users=users) == [False, True, True, True]
 
 
 def test_a_hash_that_no_password_has_accepts_nobody() -> None:
@@ -92,7 +92,7 @@ def test_a_hash_that_no_password_has_accepts_nobody() -> None:
     assert check_all((b"alice", b"z"), (b"alice", b""), users=users) == [False, False]
 
 
-@pytest.mark.parametrize("variant", [b"$2a$", b"$2b$", b"$2y$"])
+@pytest.mark.parametrize("variant", [b"$2a$", b"$2b$", b"$2x$", b"$2y$"])
 def test_every_variant_of_bcrypt_is_checked(variant: bytes) -> None:
     users = {b"alice": USERS[b"alice"].replace(b"$2b$", variant)}
     assert check_all((b"alice", b"one"), users=users) == [True]
@@ -131,7 +131,7 @@ def test_the_password_used_longest_ago_is_forgotten_first(
 def test_remembering_a_login_keeps_no_password_in_memory() -> None:
     async def check() -> PasswordChecker:
         checker = PasswordChecker()
-        assert await checker.check(USERS, b"alice", b"one")
+        assert await checker.check(USERS, b"alice", b"one", "client")
         return checker
 
     held = [value for value in reachable(asyncio.run(check())) if isinstance(value, bytes)]
@@ -144,7 +144,7 @@ def test_a_changed_hash_ends_the_old_password(checked: list[bytes]) -> None:
         checker = PasswordChecker()
         changed = {b"alice": hashed("other").encode()}
         return [
-            await checker.check(users, b"alice", b"one")
+            await checker.check(users, b"alice", b"one", "client")
             for users in (USERS, changed, {b"bob": USERS[b"alice"]})
         ]
 
@@ -175,40 +175,36 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, li
     released.set()
 
 
-def test_checks_wait_for_each_other_off_the_event_loop_and_not_without_end(
-    stuck: tuple[threading.Event, list[int]], monkeypatch: pytest.MonkeyPatch
+def test_one_password_is_checked_at_a_time_while_the_event_loop_goes_on(
+    stuck: tuple[threading.Event, list[int]],
 ) -> None:
-    monkeypatch.setattr(auth, "_MAX_WAITING", 4)
     released, running = stuck
 
     async def check() -> list[bool]:
         checker = PasswordChecker()
-        checks = [asyncio.create_task(checker.check(USERS, b"alice", b"%d" % number)) for number in range(4)]
+        checks = [checker.check(USERS, b"alice", b"%d" % number, f"{number}") for number in range(4)]
+        waiting = asyncio.gather(*checks)
         while not running:
-            await asyncio.sleep(0)  # the loop goes on while bcrypt works
-        with pytest.raises(TooManyLoginsError):
-            await checker.check(USERS, b"alice", b"one more")
+            await asyncio.sleep(0)
         released.set()
-        right = await asyncio.gather(*checks)
-        assert await checker.check(USERS, b"alice", b"one more")
-        return right
+        return await waiting
 
     assert asyncio.run(check()) == [True] * 4
-    assert running == [1] * 5
+    assert running == [1] * 4
 
 
-def test_a_known_password_does_not_wait_for_others(stuck: tuple[threading.Event, list[int]]) -> None:
+def test_a_remembered_password_does_not_wait_for_others(stuck: tuple[threading.Event, list[int]]) -> None:
     released, running = stuck
 
     async def check() -> None:
         checker = PasswordChecker()
         released.set()
-        assert await checker.check(USERS, b"alice", b"one")
+        assert await checker.check(USERS, b"alice", b"one", "client")
         released.clear()
-        waiting = asyncio.create_task(checker.check(USERS, b"bob", b"wrong"))
+        waiting = asyncio.create_task(checker.check(USERS, b"bob", b"wrong", "client"))
         while len(running) < 2:
             await asyncio.sleep(0)
-        assert await checker.check(USERS, b"alice", b"one")
+        assert checker.remembers(USERS, b"alice", b"one")
         assert not waiting.done()
         released.set()
         await waiting
@@ -222,7 +218,7 @@ def test_a_check_in_progress_does_not_keep_the_process_from_ending(
     released, running = stuck
 
     async def give_up() -> None:
-        check = asyncio.create_task(PasswordChecker().check(USERS, b"alice", b"one"))
+        check = asyncio.create_task(PasswordChecker().check(USERS, b"alice", b"one", "client"))
         while not running:
             await asyncio.sleep(0)
         check.cancel()
@@ -234,16 +230,108 @@ def test_a_check_in_progress_does_not_keep_the_process_from_ending(
     released.set()
 
 
-def ask(security: WebSecurity, authorization: str | None) -> tuple[int, dict[str, str], bytes]:
+class FakeBcrypt:
+    """Stands in for bcrypt's cost: a clock that each check moves on by the time of cost 10."""
+
+    SECONDS = 0.07
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.checked: list[bytes] = []
+
+    async def check(self, password: bytes, _: bytes) -> bool:
+        self.checked.append(password)
+        self.now += self.SECONDS
+        await asyncio.sleep(0)
+        return password == b"right"
+
+
+@pytest.fixture
+def fake_bcrypt(monkeypatch: pytest.MonkeyPatch) -> FakeBcrypt:
+    fake = FakeBcrypt()
+    monkeypatch.setattr(auth, "_in_a_thread", fake.check)
+    return fake
+
+
+async def log_in_among_guessers(fake: FakeBcrypt, guesser: str, client: str) -> float:
+    """Return how long a right login takes while 20 guessers try one password after the other."""
+    checker = PasswordChecker()
+
+    async def guess() -> None:
+        while True:
+            assert not await checker.check(USERS, b"alice", b"guess", guesser)
+
+    guessers = [asyncio.create_task(guess()) for _ in range(20)]
+    while len(fake.checked) < 100:
+        await asyncio.sleep(0)
+    begin = fake.now
+    assert await checker.check(USERS, b"alice", b"right", client)
+    for task in guessers:
+        task.cancel()
+    return fake.now - begin
+
+
+@pytest.mark.parametrize(
+    ("client", "checks_before"), [("192.0.2.1", 2), ("198.51.100.1", 20)], ids=["elsewhere", "same address"]
+)
+def test_password_guessing_delays_a_right_login_by_no_more_than_its_turn(
+    fake_bcrypt: FakeBcrypt, client: str, checks_before: int
+) -> None:
+    took = asyncio.run(log_in_among_guessers(fake_bcrypt, "198.51.100.1", client))
+    assert took <= (checks_before + 1) * fake_bcrypt.SECONDS + 1e-9
+
+
+def test_a_request_whose_client_has_gone_leaves_the_queue(stuck: tuple[threading.Event, list[int]]) -> None:
+    released, running = stuck
+
+    async def check() -> None:
+        checker = PasswordChecker()
+        first = asyncio.create_task(checker.check(USERS, b"alice", b"first", "a"))
+        while not running:
+            await asyncio.sleep(0)
+        gone = [asyncio.create_task(checker.check(USERS, b"alice", b"gone", "a")) for _ in range(3)]
+        last = asyncio.create_task(checker.check(USERS, b"alice", b"last", "a"))
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+        released.set()
+        await asyncio.gather(first, last)
+
+    asyncio.run(check())
+    assert running == [1] * 2
+
+
+def test_a_check_that_has_begun_is_remembered_although_its_client_has_gone(
+    stuck: tuple[threading.Event, list[int]],
+) -> None:
+    released, running = stuck
+
+    async def check() -> bool:
+        checker = PasswordChecker()
+        first = asyncio.create_task(checker.check(USERS, b"alice", b"one", "a"))
+        while not running:
+            await asyncio.sleep(0)
+        first.cancel()
+        second = asyncio.create_task(checker.check(USERS, b"alice", b"one", "a"))
+        released.set()
+        return await second
+
+    assert asyncio.run(check())
+    assert len(running) == 1
+
+
+async def application(scope: Any, _receive: Any, send: Any) -> None:
+    await send_reply(Response(200, b"inside\n", headers=(("x-frame-options", "sameorigin"),)), scope, send)
+
+
+async def request(
+    middleware: SecurityMiddleware, authorization: str | None, disconnected: asyncio.Event | None = None
+) -> tuple[int, dict[str, str], bytes]:
     """Return the reply to a request that passes through the middleware."""
 
-    async def answer(scope: Any, _receive: Any, send: Any) -> None:
-        await send_reply(
-            Response(200, b"inside\n", headers=(("x-frame-options", "sameorigin"),)), scope, send
-        )
-
     async def receive() -> dict[str, Any]:
-        return {}
+        await (disconnected or asyncio.Event()).wait()
+        return {"type": "http.disconnect"}
 
     sent: list[Any] = []
 
@@ -251,12 +339,17 @@ def ask(security: WebSecurity, authorization: str | None) -> tuple[int, dict[str
         sent.append(message)
 
     headers = [] if authorization is None else [(b"authorization", authorization.encode())]
-    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": headers}
-    asyncio.run(SecurityMiddleware(answer, security)(scope, receive, send))
+    client = ("192.0.2.1", 50000)
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": headers, "client": client}
+    await middleware(scope, receive, send)
     start, body = sent
     raw = start["headers"]
     assert len(raw) == len(dict(raw))
     return start["status"], {name.decode(): value.decode() for name, value in raw}, body["body"]
+
+
+def ask(security: WebSecurity, authorization: str | None) -> tuple[int, dict[str, str], bytes]:
+    return asyncio.run(request(SecurityMiddleware(application, security), authorization))
 
 
 def basic(text: str) -> str:
@@ -291,15 +384,52 @@ def test_the_authorization_header_decides(files: WebFiles, authorization: str | 
     assert ("www-authenticate" in headers) is (status == 401)
 
 
+def test_a_long_password_is_read_whole(files: WebFiles) -> None:
+    security = WebSecurity(files.write(basic_auth_users={"Zoé": hashed("p" * 72)}))
+    assert ask(security, basic("Zoé:" + "p" * 2000))[0] == 200
+
+
 def test_without_users_no_password_is_asked_for(files: WebFiles) -> None:
     assert ask(WebSecurity(files.write()), None)[0] == 200
 
 
-def test_too_many_logins_are_told_to_come_back(files: WebFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "_MAX_WAITING", 0)
+def test_an_unanswered_login_is_dropped_when_its_client_disconnects(
+    files: WebFiles, stuck: tuple[threading.Event, list[int]]
+) -> None:
+    released, running = stuck
     security = WebSecurity(files.write(basic_auth_users={"Zoé": hashed()}))
-    status, headers, _ = ask(security, basic(f"Zoé:{PASSWORD}"))
-    assert (status, headers["retry-after"]) == (503, "1")
+
+    async def run() -> None:
+        middleware = SecurityMiddleware(application, security)
+        busy = asyncio.create_task(request(middleware, basic("Zoé:first")))
+        while not running:
+            await asyncio.sleep(0)
+        gone = asyncio.Event()
+        waiting = asyncio.create_task(request(middleware, basic("Zoé:second"), gone))
+        await asyncio.sleep(0)
+        gone.set()
+        assert (await waiting)[0] == 401  # sent to nobody
+        released.set()
+        assert (await busy)[0] == 200
+
+    asyncio.run(run())
+    assert len(running) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "share"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+    ],
+)
+def test_turns_are_taken_by_address_or_ipv6_network(first: str, second: str, share: bool) -> None:
+    scopes = [{"client": (host, 1)} for host in (first, second)]
+    assert (len({auth.client_key(scope) for scope in scopes}) == 1) is share
 
 
 @pytest.mark.parametrize("authorization", [None, basic(f"Zoé:{PASSWORD}")])

@@ -112,20 +112,83 @@ def test_client_auth_type_decides_which_certificates_are_accepted(
     ca = {} if kind == "NoClientCert" else {"client_ca_file": "ca.crt"}
     context = tls.build_context(config_of(files, client_auth_type=kind, **ca))
 
-    def connects(certificate: tuple[str, str] | None) -> bool:
-        client = files.client_context()
-        client.maximum_version = ssl.TLSVersion.TLSv1_2  # in 1.3, a client is done before it is refused
-        if certificate:
-            client.load_cert_chain(*certificate)
-        try:
-            shake_hands(context, client)
-        except ssl.SSLError:
-            return False
-        return True
+    assert connects(context, files, None) is without
+    assert connects(context, files, files.ca.issue_cert("prometheus")) is own
+    assert connects(context, files, trustme.CA().issue_cert("prometheus")) is strange
 
-    assert connects(None) is without
-    assert connects(files.client("prometheus")) is own
-    assert connects(files.client("prometheus", ca=trustme.CA())) is strange
+
+def connects(context: ssl.SSLContext, files: WebFiles, certificate: trustme.LeafCert | None) -> bool:
+    """Say whether a client with a certificate, and all above it but the root, gets through the handshake."""
+    client = files.client_context()
+    client.maximum_version = ssl.TLSVersion.TLSv1_2  # in 1.3, a client is done before it is refused
+    if certificate:
+        certificate.configure_cert(client)
+    try:
+        shake_hands(context, client)
+    except ssl.SSLError:
+        return False
+    return True
+
+
+def test_the_issuing_ca_alone_is_enough_as_client_ca(files: WebFiles) -> None:
+    root = trustme.CA()
+    issuing, sibling = root.create_child_ca(), root.create_child_ca()
+    issuing.cert_pem.write_to_path(files.directory / "issuing.crt")
+    keys = {"client_ca_file": "issuing.crt", "client_auth_type": "RequireAndVerifyClientCert"}
+    context = tls.build_context(config_of(files, **keys))
+    assert connects(context, files, issuing.issue_cert("prometheus"))
+    for stranger in (root, sibling, trustme.CA(), files.ca):
+        assert not connects(context, files, stranger.issue_cert("prometheus"))
+    assert not connects(context, files, None)
+
+
+def test_without_a_client_ca_the_system_decides_which_clients_are_known(
+    files: WebFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = trustme.CA()
+    system.cert_pem.write_to_path(files.directory / "system.crt")
+    monkeypatch.setenv("SSL_CERT_FILE", str(files.directory / "system.crt"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(files.directory / "nowhere"))
+    context = tls.build_context(config_of(files, client_auth_type="RequireAndVerifyClientCert"))
+    assert connects(context, files, system.issue_cert("prometheus"))
+    assert not connects(context, files, files.ca.issue_cert("prometheus"))
+    assert not connects(context, files, None)
+
+
+def test_a_client_ca_is_needed_if_the_system_has_none(
+    files: WebFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(files.directory / "nowhere"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(files.directory / "nowhere"))
+    message = problem_of(config_of(files, client_auth_type="RequireAndVerifyClientCert"))
+    assert message == (
+        "tls_server_config.client_ca_file: is missing, and this system has no certificate authorities"
+    )
+
+
+@pytest.mark.parametrize("key", ["ECDSA", "RSA"])
+@pytest.mark.parametrize(
+    ("suite", "cipher"),
+    [
+        ("AES_128_CBC_SHA", "AES128-SHA"),
+        ("AES_256_CBC_SHA", "AES256-SHA"),
+        ("AES_128_GCM_SHA256", "AES128-GCM-SHA256"),
+        ("AES_256_GCM_SHA384", "AES256-GCM-SHA384"),
+        ("CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"),
+    ],
+)
+def test_every_cipher_suite_of_tls_1_2_that_go_has_is_spoken(
+    files: WebFiles, key: str, suite: str, cipher: str
+) -> None:
+    certificate = files.ca.issue_cert("localhost", key_type=trustme.KeyType[key])
+    certificate.private_key_and_cert_chain_pem.write_to_path(files.directory / "server.pem")
+    keys = {"cert_file": "server.pem", "key_file": "server.pem", "max_version": "TLS12"}
+    context = tls.build_context(config_of(files, **keys, cipher_suites=[f"TLS_ECDHE_{key}_WITH_{suite}"]))
+    client = files.client_context()
+    client.set_ciphers("ALL")
+    chosen = shake_hands(context, client)[0].cipher()
+    assert chosen
+    assert chosen[0] == f"ECDHE-{key}-{cipher}"
 
 
 @pytest.mark.parametrize(
