@@ -15,14 +15,15 @@ def main() -> NoReturn:
         signal.signal(number, lambda *_: os._exit(if_told_early))
     if if_told_early == 0:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a configuration to read again
+    from exporter import log  # noqa: PLC0415
     from exporter.cli import main as run  # noqa: PLC0415
 
     status = run()
+    log.flush()
     # A thread may be left in a call that nothing ends: a name being resolved, a password being checked. Python's own
     # ending can crash on such a thread.
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-        sys.stderr.flush()
     os._exit(status)
 
 

@@ -83,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _simulated_api(flags) as demo_url:
             return (_backfill if is_backfill else _run)(flags, demo_url, clock)
     except (config.ConfigError, ListenError, BackfillError) as error:
+        log.flush()  # this line is the last
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
 

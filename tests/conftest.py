@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (sys, "unraisablehook"),
         (threading, "excepthook"),
         (logging, "raiseExceptions"),
+        (warnings, "showwarning"),
     ]
     for owner, name in hooks:
         monkeypatch.setattr(owner, name, getattr(owner, name))
@@ -73,9 +75,10 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     levels = {name: logging.getLogger(name).level for name in ("", "urllib3", "asyncio", "uvicorn")}
     signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     yield
-    for number, handler in signals.items():
-        signal.signal(number, handler)
-    logging.captureWarnings(False)
+    for handler in logging.getLogger().handlers:
+        handler.close()
+    for number, action in signals.items():
+        signal.signal(number, action)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 

@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.exceptions import SystemTimeWarning
 
 from exporter import log, secret
 from exporter.secret import HIDDEN, Secret
@@ -43,8 +45,13 @@ def configured(style: str, level: str = "debug") -> io.StringIO:
     return stream
 
 
+def written(stream: io.StringIO) -> str:
+    log.flush()
+    return stream.getvalue()
+
+
 def only_line(stream: io.StringIO, style: str = "logfmt") -> dict[str, Any]:
-    text = stream.getvalue()
+    text = written(stream)
     assert text.endswith("\n")
     assert text[:-1].isprintable()
     assert KEY not in text
@@ -186,14 +193,87 @@ def test_what_fails_where_nobody_can_catch_it_is_one_line() -> None:
     assert fields["error"].startswith("RuntimeError at ")
 
 
-def test_warnings_are_one_line() -> None:
+def test_a_warning_is_one_line_without_source_code() -> None:
     stream = configured("logfmt")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.warn(f"two\nlines {KEY}", stacklevel=1)
+        warnings.warn(f"two\nlines {KEY}", SystemTimeWarning, stacklevel=1)
     fields = only_line(stream)
-    assert fields["level"] == "warning"
-    assert f"two\nlines {HIDDEN}" in fields["msg"]
+    assert (fields["level"], fields["msg"]) == ("warning", f"two\nlines {HIDDEN}")
+    assert fields["warning"] == "SystemTimeWarning"
+    assert re.fullmatch(r"\S*test_log\.py:\d+", fields["where"])
+    assert set(fields) == {"time", "level", "msg", "warning", "where"}
+
+
+class Paused(io.StringIO):
+    """A stream that takes nothing until it is told to, as a full pipe."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flows = threading.Event()
+        self.fails: Exception | None = None
+
+    def write(self, text: str) -> int:
+        self.flows.wait()
+        if self.fails:
+            raise self.fails
+        return super().write(text)
+
+
+def test_while_nobody_reads_a_thousand_lines_wait_and_what_is_dropped_is_told_afterwards() -> None:
+    stream = Paused()
+    log.configure("info", "logfmt", stream)
+    logger = logging.getLogger("exporter")
+    for number in range(2000):
+        logger.info("line", extra={"number": number})
+    stream.flows.set()
+    *lines, told = [parse_logfmt(line) for line in written(stream).splitlines()]
+    assert [line["number"] for line in lines] == [str(number) for number in range(len(lines))]
+    assert len(lines) in {1000, 1001}
+    assert (told["level"], told["msg"], told["lines"]) == (
+        "warning",
+        "log lines dropped: nobody read them",
+        str(2000 - len(lines)),
+    )
+    logger.info("again")
+    assert parse_logfmt(written(stream).splitlines()[-1])["msg"] == "again"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "no space left"), BrokenPipeError(), ValueError("closed")])
+def test_a_line_that_cannot_be_written_is_counted_and_told_with_the_next_that_can(error: Exception) -> None:
+    stream = Paused()
+    stream.fails = error
+    stream.flows.set()
+    log.configure("info", "logfmt", stream)
+    logger = logging.getLogger("exporter")
+    logger.info("lost")
+    logger.info("lost")
+    assert written(stream) == ""
+    stream.fails = None
+    logger.info("kept")
+    kept, told = [parse_logfmt(line) for line in written(stream).splitlines()]
+    assert (kept["msg"], told["lines"]) == ("kept", "2")
+
+
+def test_to_wait_for_a_log_that_nobody_reads_takes_at_most_half_a_second() -> None:
+    log.configure("info", "logfmt", Paused())
+    logging.getLogger("exporter").info("x")
+    before = time.monotonic()
+    log.flush()
+    assert 0.4 < time.monotonic() - before < 5
+
+
+def test_the_thread_of_a_log_that_is_replaced_writes_what_is_left_and_ends() -> None:
+    threads = set(threading.enumerate())
+    stream = Paused()
+    log.configure("info", "logfmt", stream)
+    logging.getLogger("exporter").info("the last line")
+    log.configure("info", "logfmt", io.StringIO())
+    stream.flows.set()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(0.2)
+    assert "the last line" in stream.getvalue()
+    assert len(set(threading.enumerate()) - threads) == 1
 
 
 def test_a_wrong_log_call_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,7 +286,7 @@ def test_levels() -> None:
     stream = configured("logfmt", "warning")
     logger = logging.getLogger("exporter.somewhere")
     logger.info("hidden")
-    assert stream.getvalue() == ""
+    assert written(stream) == ""
     logger.warning("shown")
     assert only_line(stream)["msg"] == "shown"
 
@@ -219,11 +299,11 @@ def test_urllib3_is_silent_even_at_debug() -> None:
         logging.getLogger(chatty).info("x")
     with pytest.raises(urllib3.exceptions.HTTPError):
         urllib3.PoolManager().request("GET", f"http://127.0.0.1:1/?apiKey={KEY}", retries=1)
-    assert stream.getvalue() == ""
+    assert written(stream) == ""
 
 
 def test_configuring_again_does_not_double_the_lines() -> None:
     first, second = configured("logfmt"), configured("json")
     logging.getLogger("exporter").info("once")
-    assert first.getvalue() == ""
+    assert written(first) == ""
     assert only_line(second, "json")["msg"] == "once"
