@@ -14,7 +14,7 @@ from benchmarks.table import number, table
 from benchmarks.virtual import Outcome, play, settings_for
 from exporter.durations import format_duration
 from exporter.model import Reason
-from exporter.ratelimit.limiter import LimitScope
+from exporter.ratelimit.decision import LimitScope
 
 ACCOUNTS = (1, 10, 100, 1000)
 HOURS: dict[LimitScope, float] = {"all": 24, "account": 3}

@@ -10,6 +10,7 @@ from exporter.api.client import Client
 from exporter.api.transport import Transport
 from exporter.clock import SystemClock
 from exporter.model import Account, Figures, Poll, Query
+from exporter.polling.queries import ask
 from exporter.secret import Secret
 from exporter.simulator.api import Options
 from exporter.simulator.simulator import Simulator, serve
@@ -52,8 +53,9 @@ def plant(directory: Path, accounts: int, base_url: str, **settings: object) -> 
             key = Secret(keys[account.name])
             figures = account.figures
             for query in Query:
-                figures = client.fetch(query, key, figures, clock.monotonic() + 30)
+                figures = ask(client, query, key, clock.monotonic() + 30, clock)(figures)
             store.publish(msgspec.structs.replace(account, figures=figures), key=key)
+            store.save()
     settings = {"base_url": base_url, "poll_interval": "15m" if accounts == 1 else "1d", **settings}
     if accounts > 1:
         settings["accounts"] = [

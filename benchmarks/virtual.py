@@ -14,9 +14,9 @@ from exporter.api.envelope import RawReply
 from exporter.config.api_key import KeySource
 from exporter.config.loader import shortest_interval
 from exporter.config.settings import AccountSettings, Settings
-from exporter.model import Failure, Figures, Query, Reason
+from exporter.model import Credits, Failure, MonthFigures, Query, Reason, SubaccountPage
 from exporter.polling.poller import Poller
-from exporter.ratelimit.limiter import LimitScope
+from exporter.ratelimit.decision import LimitScope
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.simulator.api import Options
@@ -104,10 +104,26 @@ class _Watched:
         self._client = client
         self._clock = clock
 
-    def fetch(self, query: Query, key: Secret, figures: Figures, deadline: float) -> Figures:
-        fetched = self._client.fetch(query, key, figures, deadline)
+    def fetch_history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:
+        history = self._client.fetch_history(key, deadline)
+        self._note(key, Query.STATISTICS)
+        return history
+
+    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures]:
+        month = self._client.fetch_current_month(key, deadline)
+        self._note(key, Query.CURRENT_MONTH)
+        return month
+
+    def fetch_credits(self, key: Secret, deadline: float) -> Credits:
+        left = self._client.fetch_credits(key, deadline)
+        self._note(key, Query.CREDITS)
+        return left
+
+    def fetch_subaccounts(self, page: int, key: Secret, deadline: float) -> SubaccountPage:
+        return self._client.fetch_subaccounts(page, key, deadline)
+
+    def _note(self, key: Secret, query: Query) -> None:
         self.answered[key.reveal(), query].append(self._clock.monotonic())
-        return fetched
 
     def cut_off(self) -> None:
         """Do nothing: there is only one thread."""

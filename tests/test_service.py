@@ -16,7 +16,7 @@ from exporter.config.settings import AccountSettings, Settings
 from exporter.metrics import families as metrics
 from exporter.metrics.exposition import Exposition
 from exporter.model import Credits, Query, Reason
-from exporter.ratelimit.limiter import LimitScope
+from exporter.ratelimit.decision import LimitScope
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.service import Service
@@ -101,7 +101,7 @@ def test_figures_that_are_known_stay_ready_though_polling_fails(clock: FakeClock
 
 def test_says_that_the_first_request_waits(clock: FakeClock) -> None:
     service, _ = made(clock)
-    service._limiters.of(Secret("any")).try_acquire(30)
+    service._limiters.for_key(Secret("any")).try_acquire(30)
     clock.advance(5)
     assert service.not_ready_reason() == (
         "no figures yet; what was requested before this start is unknown, so the first request waits: 10s left"

@@ -1,4 +1,4 @@
-"""The provider's API as the poller sees it: a query in, figures or a Failure out."""
+"""The provider's API: one method a request, which returns what the API says or raises Failure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,15 +7,17 @@ from typing import Protocol
 
 from exporter.api.envelope import RawReply
 from exporter.api.replies import parse_credits, parse_statistics
+from exporter.api.subaccounts import parse_subaccounts
 from exporter.clock import Clock
 from exporter.config.settings import DateRange, Interval
 from exporter.durations import format_duration
-from exporter.model import Failure, Figures, MonthFigures, Query, Reason
+from exporter.model import Credits, Failure, MonthFigures, Reason, SubaccountPage
 from exporter.months import first_and_last_day, month_of, paris_date
 from exporter.secret import Secret
 
 STATISTICS_PATH = "/statistics/cost-resume"
 CREDITS_PATH = "/me"
+SUBACCOUNTS_PATH = "/subaccount/list"
 _CLOCK_OFF_AT_MOST = 86_400.0
 
 
@@ -31,42 +33,42 @@ class Getter(Protocol):
 
 @dataclass(frozen=True)
 class Client:
-    """Asks for figures and adds them to what is known."""
+    """Sends one request at a time and returns what the API says. Every method raises Failure.
+
+    `deadline` is an instant on the monotonic clock. `statistics` is the interval that `fetch_history` asks for.
+    """
 
     transport: Getter
     clock: Clock
     statistics: Interval
 
-    def fetch(self, query: Query, key: Secret, figures: Figures, deadline: float) -> Figures:
-        """Return `figures` with the answer to `query` in them. Raises Failure."""
-        today = paris_date(self.clock.time())
-        match query:
-            case Query.STATISTICS:
-                history = self._history(key, deadline)
-                return figures.with_history(history, month_of(today), self.clock.time())
-            case Query.CURRENT_MONTH:
-                running = self._running_month(key, today, deadline)
-                return figures.with_current_month(month_of(today), running, self.clock.time())
-            case Query.CREDITS:
-                credit = parse_credits(self._get(CREDITS_PATH, key, {}, deadline))
-                return figures.with_credits(credit, self.clock.time())
-
-    def fetch_month(self, month: str, key: Secret, deadline: float) -> MonthFigures | None:
-        """Return the figures of one whole month, ``YYYY-MM``; None where the API has none. Raises Failure."""
-        return self._custom(key, *first_and_last_day(month), deadline).get(month)
-
-    def cut_off(self) -> None:
-        """End a running `fetch` or `fetch_month` at once, from another thread."""
-        self.transport.cut_off()
-
-    def _history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:
+    def fetch_history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:
+        """Return the figures of past months, by month (``YYYY-MM``)."""
         if isinstance(self.statistics, DateRange):
             return self._custom(key, self.statistics.first, self.statistics.last, deadline)
         return self._months({"interval": self.statistics}, key, deadline)
 
-    def _running_month(self, key: Secret, today: date, deadline: float) -> MonthFigures:
+    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures]:
+        """Return the running month in Paris, ``YYYY-MM``, and its figures so far."""
+        today = paris_date(self.clock.time())
         months = self._custom(key, today.replace(day=1), today, deadline)
-        return months.get(month_of(today), MonthFigures(cost=0.0, sent=0))
+        return month_of(today), months.get(month_of(today), MonthFigures(cost=0.0, sent=0))
+
+    def fetch_month(self, month: str, key: Secret, deadline: float) -> MonthFigures | None:
+        """Return the figures of one whole month, ``YYYY-MM``, or None if the API has none."""
+        return self._custom(key, *first_and_last_day(month), deadline).get(month)
+
+    def fetch_credits(self, key: Secret, deadline: float) -> Credits:
+        """Return what is left on the account."""
+        return parse_credits(self._get(CREDITS_PATH, key, {}, deadline))
+
+    def fetch_subaccounts(self, page: int, key: Secret, deadline: float) -> SubaccountPage:
+        """Return one page of the account's sub-accounts, counted from 1."""
+        return parse_subaccounts(self._get(SUBACCOUNTS_PATH, key, {"page": str(page)}, deadline), page)
+
+    def cut_off(self) -> None:
+        """End a running request at once, from another thread."""
+        self.transport.cut_off()
 
     def _custom(self, key: Secret, first: date, last: date, deadline: float) -> dict[str, MonthFigures]:
         interval = {"interval": "custom", "from": f"{first:%d-%m-%Y}", "to": f"{last:%d-%m-%Y}"}

@@ -13,8 +13,8 @@ from exporter.config.settings import AccountSettings, Settings
 from exporter.durations import format_duration
 from exporter.model import Failure, MonthFigures, Poll
 from exporter.months import month_of, months_between, paris_date
-from exporter.polling.schedule import NEEDS_ANOTHER_KEY, after_failure
-from exporter.ratelimit.limiter import Permission, RateLimiter, Wait
+from exporter.polling.schedule import NEEDS_ANOTHER_KEY, after_failure, not_before
+from exporter.ratelimit.decision import Wait
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
@@ -96,8 +96,7 @@ class Backfill:
         self._clock = clock
         self._show = show
         self._stop = threading.Event()
-        self._files = FiguresFiles(directory, "backfill", dict[str, AskedMonth])
-        self._files.base_url = settings.base_url
+        self._files = FiguresFiles(directory, "backfill", dict[str, AskedMonth], settings.base_url)
         self._asked = {account.name: self._load(account) for account in settings.accounts}
 
     @property
@@ -155,38 +154,28 @@ class Backfill:
         """Ask for a month until there is an answer."""
         poll = Poll(due=self._clock.monotonic())
         while True:
-            key, limiter, deadline = self._permission(account, poll.due)
-            asked, answered = self._clock.time(), False
+            self._wait_until(poll.due)
+            key = account.key.read()
+            asked = self._clock.time()
             try:
-                answer = AskedMonth(self._client.fetch_month(month, key, deadline), asked)
-                answered = True
+                with self._limiters.for_key(key).request(self._settings.timeout) as permission:
+                    self._check_limit_is_shared()
+                    if isinstance(permission, Wait):
+                        poll = not_before(poll, self._clock.monotonic() + permission.seconds)
+                        continue
+                    figures = self._client.fetch_month(month, key, permission.deadline)
             except Failure as failure:
-                answered = failure.answered
                 poll = self._failed(account, month, poll, failure)
             else:
-                self._take(account, month, answer, key)
+                self._take(account, month, AskedMonth(figures, asked), key)
                 return
-            finally:
-                limiter.release(answered=answered)
 
-    def _permission(self, account: AccountSettings, due: float) -> tuple[Secret, RateLimiter, float]:
-        """Wait until a request may be sent, from `due` on. Return with which key, at which pace, and its deadline."""
-        while True:
-            self._wait_until(due)
-            key = account.key.read()
-            limiter = self._limiters.of(key)
-            permission = limiter.try_acquire(self._settings.timeout)
-            if self._directory and not self._directory.writable:
-                limiter.release(answered=False)
-                raise BackfillError(
-                    f"{self._directory.path}: cannot be written, and without it the limit cannot be kept together "
-                    "with the exporter: run it as the exporter's user, with its --state.dir"
-                )
-            match permission:
-                case Permission(deadline):
-                    return key, limiter, deadline
-                case Wait(seconds):
-                    due = self._clock.monotonic() + seconds
+    def _check_limit_is_shared(self) -> None:
+        if self._directory and not self._directory.writable:
+            raise BackfillError(
+                f"{self._directory.path}: cannot be written, and without it the limit cannot be kept together "
+                "with the exporter: run it as the exporter's user, with its --state.dir"
+            )
 
     def _wait_until(self, due: float) -> None:
         while not self._stop.is_set():

@@ -14,7 +14,7 @@ from exporter.config.api_key import KeySource, describe_key_error
 from exporter.config.settings import BASE_URL, AccountSettings, DateRange, Interval, Settings
 from exporter.config.yaml_file import read_yaml
 from exporter.durations import format_duration, parse_duration
-from exporter.ratelimit.limiter import MAX_REQUESTS_PER_MINUTE, MAX_TIMEOUT, LimitScope, request_interval
+from exporter.ratelimit.decision import MAX_REQUESTS_PER_MINUTE, MAX_TIMEOUT, LimitScope, request_interval
 from exporter.secret import Secret
 from exporter.validation import SchemaError, convert, known_keys
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from exporter.config.api_key import KeySource
 from exporter.model import Query
-from exporter.ratelimit.limiter import LimitScope
+from exporter.ratelimit.decision import LimitScope
 
 BASE_URL = "https://api.smspartner.fr/v1"
 

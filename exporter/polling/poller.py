@@ -1,47 +1,48 @@
-"""What to ask next, and when: the loop that turns settings into figures, one request at a time."""
+"""The loop that asks the provider, one request at a time, and publishes what comes back."""
 
 import logging
 import threading
-from collections import deque
-from typing import Protocol
+from dataclasses import dataclass
 
 import msgspec
 
 from exporter.clock import Clock
 from exporter.config.settings import AccountSettings, Settings
 from exporter.durations import format_duration
-from exporter.model import Account, Failure, Figures, Poll, Query, Reason, RequestStats
+from exporter.model import Account, Failure, Poll, Query, Reason, RequestStats
+from exporter.polling.queries import Fetcher, Merge, ask
 from exporter.polling.queue import PollQueue
 from exporter.polling.schedule import NEEDS_ANOTHER_KEY, after_failure, after_success, due_by, not_before
-from exporter.ratelimit.limiter import Permission, Wait
+from exporter.ratelimit.decision import Wait
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.state.store import Store
 
 logger = logging.getLogger(__name__)
 
-_LOOK_FOR_ANOTHER_KEY_EVERY = 5.0
+_CHECK_KEYS_SECONDS = 5.0
 _LONGEST_SLEEP = 60.0
 
 
-class Fetcher(Protocol):
-    """What the poller needs of a client."""
+@dataclass(frozen=True)
+class _Request:
+    """A query that is due, with what it is asked with: a reload changes nothing about it."""
 
-    def fetch(self, query: Query, key: Secret, figures: Figures, deadline: float) -> Figures:
-        """Return `figures` with the answer to `query` in them, before `deadline`. Raises Failure."""
-
-    def cut_off(self) -> None:
-        """End a running `fetch` at once, from another thread."""
+    account: str | None
+    query: Query
+    key: Secret
+    client: Fetcher
+    settings: Settings
 
 
 class Poller:
-    """Asks for each account's figures in turn, at their pace, and publishes what comes back to the store.
+    """Asks for each account's figures in turn, as fast as the rate limiter permits, and publishes the answers.
 
-    One request is under way at a time, so an exchange that hangs delays everyone by up to the timeout: where one pace
-    holds for all, beside the pace itself; where each key has its own, in place of all that others could have asked.
-    Those that fail again and again take no more than a fiftieth of that time from the others (see `Agenda`).
+    One request is under way at a time, so one that hangs delays everyone by up to the timeout. `PollQueue` bounds what
+    failing accounts cost the others.
 
-    `run` and `step` belong to one thread; everything else may be called from any.
+    `run` and `step` belong to one thread; everything else may be called from any. A lock guards what both sides change;
+    it is never held during a request or a write to disk.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Poller:
         self._clock = clock
         self._wake = threading.Event()
         self._stopping = False
-        self._reconfigured: deque[tuple[Settings, Fetcher]] = deque()
-        self._refused: dict[tuple[str | None, Query], Secret] = {}
-        """The key that the provider refused last: any other is worth a try at once."""
-        self._look_for_another_key = clock.monotonic()
+        self._lock = threading.RLock()
+        self._rejected: dict[tuple[str | None, Query], Secret] = {}
+        """The key that the provider rejected last: any other is worth a try at once."""
+        self._check_keys_at = clock.monotonic()
+        self._asking = client
+        """The client of the request under way."""
         self._configure(settings, client)
 
     def run(self) -> None:
@@ -64,72 +67,141 @@ class Poller:
             seconds = self.step()
             if seconds > 0:
                 self._clock.wait(self._wake, seconds)
+                self._wake.clear()
 
     def stop(self) -> None:
-        """Let `run` return now: an exchange under way is cut off, and nothing of it is taken."""
+        """Let `run` return now: a request under way is cut off, and its answer is not taken."""
         self._stopping = True
         self._wake.set()
-        self._client.cut_off()
+        self._asking.cut_off()
 
     def reconfigure(self, settings: Settings, client: Fetcher) -> None:
-        """Go on with other settings from the next step on. Accounts that stay keep their figures and schedule."""
-        self._reconfigured.append((settings, client))
+        """Go on with other settings at once. Only a request that is under way still ends under the old ones.
+
+        Accounts that stay keep their figures and schedule.
+        """
+        with self._lock:
+            self._configure(settings, client, before=self._settings)
         self._wake.set()
 
     def step(self) -> float:
-        """Ask one question if it is time to. Return the seconds until there may be something to do."""
-        if self._reconfigured:
-            self._wake.clear()
-            settings, client = self._reconfigured.popleft()
-            self._configure(settings, client, before=self._settings)
-        self._notice_other_keys()
-        while due := self._queue.due(self._clock.monotonic()):
-            name, query = due
-            key = self._accounts[name].key.read()
-            limiter = self._limiters.of(key)
-            match limiter.try_acquire(self._settings.timeout):
-                case Wait(seconds):
-                    self._hold(name, seconds)
-                case Permission(deadline):
-                    answered = False
-                    try:
-                        answered = self._ask(self._store.account(name), query, key, deadline)
-                    finally:
-                        limiter.release(answered=answered)
-                    return 0.0
-        seconds = self._queue.next() - self._clock.monotonic()
-        return min(seconds, _LOOK_FOR_ANOTHER_KEY_EVERY if self._refused else _LONGEST_SLEEP)
+        """Send one request if one is due and permitted. Return the seconds until there may be something to do."""
+        while request := self._next_request():
+            if self._send(request):
+                self._store.save()
+                return 0.0
+        with self._lock:
+            seconds = self._queue.next() - self._clock.monotonic()
+            return min(seconds, _CHECK_KEYS_SECONDS if self._rejected else _LONGEST_SLEEP)
 
-    def _hold(self, name: str | None, seconds: float) -> None:
+    def _next_request(self) -> _Request | None:
+        with self._lock:
+            self._check_changed_keys()
+            due = None if self._stopping else self._queue.due(self._clock.monotonic())
+            if not due:
+                return None
+            account, query = due
+            self._asking = self._client
+            return _Request(account, query, self._accounts[account].key.read(), self._client, self._settings)
+
+    def _send(self, request: _Request) -> bool:
+        """Send a request and record how it ended. Return False if the rate limiter does not permit it yet."""
+        merge: Merge | None = None
+        failure: Failure | None = None
+        started = self._clock.monotonic()
+        try:
+            limiter = self._limiters.for_key(request.key)
+            with limiter.request(request.settings.timeout) as permission:
+                if isinstance(permission, Wait):
+                    self._hold(request, permission.seconds)
+                    return False
+                merge = ask(request.client, request.query, request.key, permission.deadline, self._clock)
+        except Failure as error:
+            failure = error
+        with self._lock:
+            if self._is_wanted(request):
+                self._record(request, started, merge, failure)
+        return True
+
+    def _hold(self, request: _Request, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
-        if self._limiters.scope == "all":
-            self._queue.hold_all(until)
+        logger.debug(
+            "waiting for the rate limit",
+            extra={"account": request.account, "query": request.query, "seconds": round(seconds, 1)},
+        )
+        with self._lock:
+            if request.settings.limit_scope == "all":
+                self._queue.hold_all(until)
+            else:
+                self._queue.hold(request.account, until)
+
+    def _is_wanted(self, request: _Request) -> bool:
+        """Return whether the answer still belongs to what is configured now."""
+        asked, now = request.settings, self._settings
+        if self._stopping or request.account not in self._accounts or asked.base_url != now.base_url:
+            return False
+        if request.query not in now.queries:
+            return False
+        if request.settings is now:
+            return True
+        is_other_range = request.query is Query.STATISTICS and asked.statistics != now.statistics
+        return not is_other_range and self._accounts[request.account].key.read() == request.key
+
+    def _record(
+        self, request: _Request, started: float, merge: Merge | None, failure: Failure | None
+    ) -> None:
+        account, query, now = self._store.account(request.account), request.query, self._clock.monotonic()
+        before = account.polls[query]
+        polls = dict(account.polls)
+        if failure:
+            polls[query] = after_failure(before, failure, now)
+            if failure.reason is Reason.RATE_LIMITED:
+                polls = {each: not_before(poll, polls[query].due) for each, poll in polls.items()}
         else:
-            self._queue.hold(name, until)
+            polls[query] = after_success(started, self._settings.poll_interval)
+        self._note_rejection(request, failure)
+        if before.failures_in_a_row:
+            interval = self._limiters.interval if self._limiters.scope == "all" else 0.0
+            self._queue.note_retry(now, wasted_seconds=now - started + interval if failure else 0.0)
+        _log(request, before, polls[query], now)
+        known = account.request_stats.get(query.endpoint, RequestStats())
+        stats = known.plus(now - started, failure.reason if failure else None)
+        updated = msgspec.structs.replace(
+            account,
+            figures=merge(account.figures) if merge else account.figures,
+            polls=polls,
+            request_stats={**account.request_stats, query.endpoint: stats},
+        )
+        self._publish(updated, key=request.key)
+
+    def _note_rejection(self, request: _Request, failure: Failure | None) -> None:
+        if failure and failure.reason in NEEDS_ANOTHER_KEY:
+            self._rejected[request.account, request.query] = request.key
+        else:
+            self._rejected.pop((request.account, request.query), None)
 
     def _configure(self, settings: Settings, client: Fetcher, before: Settings | None = None) -> None:
         self._settings = settings
         self._client = client
         self._accounts = {account.name: account for account in settings.accounts}
-        self._refused = {asked: key for asked, key in self._refused.items() if asked[0] in self._accounts}
+        self._rejected = {asked: key for asked, key in self._rejected.items() if asked[0] in self._accounts}
         self._limiters.configure(settings.requests_per_minute, settings.limit_scope)
-        known = {account.name: account for account in self._store.snapshot}
-        if before and before.base_url != settings.base_url:
-            known = {}
+        is_other_api = before is not None and before.base_url != settings.base_url
+        known = {} if is_other_api else {account.name: account for account in self._store.snapshot}
         self._store.base_url = settings.base_url
         self._store.replace(
-            tuple(self._adopt(account, known.get(account.name)) for account in settings.accounts)
+            tuple(self._account(account, known.get(account.name)) for account in settings.accounts)
         )
         self._queue = PollQueue(settings.queries)
-        for adopted in self._store.snapshot:
-            self._queue.put(adopted)
+        for each in self._store.snapshot:
+            self._queue.put(each)
         if before and before.statistics != settings.statistics:
-            for account in self._store.snapshot:
-                if account.polls[Query.STATISTICS].reason is not Reason.RATE_LIMITED:
-                    self._make_due(account.name, Query.STATISTICS)
+            for each in self._store.snapshot:
+                if each.polls[Query.STATISTICS].reason is not Reason.RATE_LIMITED:
+                    self._make_due(each.name, Query.STATISTICS)
 
-    def _adopt(self, settings: AccountSettings, known: Account | None) -> Account:
-        """Start an account with the figures that were kept, or go on with it as it is known."""
+    def _account(self, settings: AccountSettings, known: Account | None) -> Account:
+        """Return an account with what is known of it, or with the figures that an earlier process saved."""
         now = self._clock.monotonic()
         polls = {query: Poll(due=now) for query in self._settings.queries}
         if known:
@@ -145,14 +217,15 @@ class Poller:
             request_stats=known.request_stats if known else {},
         )
 
-    def _notice_other_keys(self) -> None:
+    def _check_changed_keys(self) -> None:
+        """Try again at once what was rejected with another key."""
         now = self._clock.monotonic()
-        if now < self._look_for_another_key:
+        if now < self._check_keys_at:
             return
-        self._look_for_another_key = now + _LOOK_FOR_ANOTHER_KEY_EVERY
-        for (name, query), refused in tuple(self._refused.items()):
-            if self._accounts[name].key.read() != refused:
-                del self._refused[name, query]
+        self._check_keys_at = now + _CHECK_KEYS_SECONDS
+        for (name, query), rejected in tuple(self._rejected.items()):
+            if self._accounts[name].key.read() != rejected:
+                del self._rejected[name, query]
                 self._make_due(name, query)
 
     def _make_due(self, name: str | None, query: Query) -> None:
@@ -166,54 +239,14 @@ class Poller:
         self._store.publish(account, key)
         self._queue.put(account)
 
-    def _ask(self, account: Account, query: Query, key: Secret, deadline: float) -> bool:
-        """Ask, and publish what came of it. Return whether there was an answer."""
-        started = self._clock.monotonic()
-        figures, failure = account.figures, None
-        try:
-            figures = self._client.fetch(query, key, figures, deadline)
-        except Failure as error:
-            failure = error
-        ended = self._clock.monotonic()
-        answered = failure is None or failure.answered
-        if self._stopping:
-            return answered
-        before = account.polls[query]
-        polls = dict(account.polls)
-        if failure:
-            polls[query] = after_failure(before, failure, ended)
-            if failure.reason is Reason.RATE_LIMITED:
-                polls = {each: not_before(poll, polls[query].due) for each, poll in polls.items()}
-        else:
-            polls[query] = after_success(started, self._settings.poll_interval)
-        if failure and failure.reason in NEEDS_ANOTHER_KEY:
-            self._refused[account.name, query] = key
-        else:
-            self._refused.pop((account.name, query), None)
-        if before.failures_in_a_row:
-            cost = ended - started + (self._limiters.interval if self._limiters.scope == "all" else 0.0)
-            self._queue.note_retry(ended, wasted_seconds=cost if failure else 0.0)
-        _log(account.name, query, before, polls[query], ended)
-        request_stats = account.request_stats.get(query.endpoint, RequestStats()).plus(
-            ended - started, failure.reason if failure else None
-        )
-        taken = msgspec.structs.replace(
-            account,
-            figures=figures,
-            polls=polls,
-            request_stats={**account.request_stats, query.endpoint: request_stats},
-        )
-        self._publish(taken, key=key)
-        return answered
 
-
-def _log(account: str | None, query: Query, before: Poll, poll: Poll, now: float) -> None:
-    fields = {"account": account, "query": query.value}
-    if poll.succeeded:
-        level = logging.DEBUG if before.succeeded else logging.INFO
-        logger.log(
-            level, "poll succeeded" if before.succeeded is not False else "poll succeeded again", extra=fields
-        )
-    else:
+def _log(request: _Request, before: Poll, poll: Poll, now: float) -> None:
+    fields = {"account": request.account, "query": request.query.value}
+    if poll.reason:
         why = {"reason": poll.reason, "detail": poll.detail, "next_try_in": format_duration(poll.due - now)}
         logger.warning("poll failed", extra={**fields, **why})
+    elif before.succeeded is False:
+        logger.info("poll succeeded again", extra=fields)
+    else:
+        level = logging.DEBUG if before.succeeded else logging.INFO
+        logger.log(level, "poll succeeded", extra={**fields, "next_poll_in": format_duration(poll.due - now)})

@@ -1,105 +1,81 @@
-"""What is asked next: of everything that is due and may be asked now, the most urgent."""
+"""What to ask next: of everything that is due and may be asked now, the most urgent. Instants are monotonic."""
 
-from collections.abc import Sequence
-from heapq import heappop, heappush
-from itertools import count
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from exporter.model import Account, Query
 
-_FAILING_TAKE = 1 / 50
-
-_Urgency = tuple[float, float, int]
+_FAILING_SHARE = 1 / 50
 
 
 class _Entry(NamedTuple):
-    """A query of an account."""
-
-    name: str | None
+    account: str | None
     query: Query
-    due: float
-    urgency: _Urgency
-    """When it is due; when it was answered last; where it stands in the round."""
-    failed: bool
+    urgency: tuple[float, float, int]
+    """When it is due, when it was last answered, and its position in the round."""
+    is_failing: bool
 
-
-_Due = tuple[_Urgency, int, _Entry]
+    @property
+    def due(self) -> float:
+        return self.urgency[0]
 
 
 class PollQueue:
-    """The queries of all accounts, in heaps: those that wait, and those that are due. Instants are monotonic.
+    """The queries of all accounts.
 
-    While others are due, all that fail again and again get a fiftieth of the time together. So they cost the others
-    next to nothing, however many they are and however long they hang. Where nobody else is due, and as soon as one of
-    them succeeds, they are asked as any other.
+    Under full load, failing accounts get at most 2 % of the request time together. So they cost the others next to
+    nothing, however many they are and however long they hang. As long as nothing else is due, they are asked like any
+    other.
 
-    `queries` are those of a round, in their order.
+    `queries` are those of a round, in order.
     """
 
     def __init__(self, queries: Sequence[Query]) -> None:
-        self._place = {query: place for place, query in enumerate(queries)}
-        self._current: dict[tuple[str | None, Query], _Entry] = {}
-        """The entries that hold; any other that a heap still has is out of date."""
-        self._held: dict[str | None, float] = {}
-        self._all_held = 0.0
-        self._waiting: list[tuple[float, int, _Entry]] = []
-        self._due: list[_Due] = []
-        self._due_and_failing: list[_Due] = []
-        self._failing_yield_until = 0.0
-        self._tie = count()
+        self._position = {query: position for position, query in enumerate(queries)}
+        self._entries: dict[tuple[str | None, Query], _Entry] = {}
+        self._held_until: dict[str | None, float] = {}
+        self._all_held_until = 0.0
+        self._failing_held_until = 0.0
 
     def put(self, account: Account) -> None:
-        """Note an account as it stands now."""
+        """Take an account as it is now."""
         for query, poll in account.polls.items():
-            urgency = (poll.due, account.figures.fetched.get(query, 0.0), self._place[query])
-            entry = _Entry(account.name, query, poll.due, urgency, bool(poll.failures_in_a_row))
-            if self._current.get((account.name, query)) != entry:
-                self._current[account.name, query] = entry
-                heappush(self._waiting, (entry.due, next(self._tie), entry))
+            urgency = (poll.due, account.figures.fetched.get(query, 0.0), self._position[query])
+            self._entries[account.name, query] = _Entry(
+                account.name, query, urgency, poll.failures_in_a_row > 0
+            )
 
     def note_retry(self, now: float, wasted_seconds: float) -> None:
-        """Note how long one took that failed before: others go first until what was in vain is a fiftieth."""
-        self._failing_yield_until = now + wasted_seconds * (1 / _FAILING_TAKE - 1)
+        """Take into account how much time the retry of a failing query wasted: 0 if it succeeded."""
+        self._failing_held_until = now + wasted_seconds * (1 / _FAILING_SHARE - 1)
 
-    def hold(self, name: str | None, until: float) -> None:
-        """Leave an account out for a while: it may not be asked."""
-        self._held[name] = until
+    def hold(self, account: str | None, until: float) -> None:
+        """Ask nothing of an account before an instant."""
+        self._held_until[account] = until
 
     def hold_all(self, until: float) -> None:
-        """Leave all accounts out for a while."""
-        self._all_held = until
+        """Ask nothing at all before an instant."""
+        self._all_held_until = until
 
     def due(self, now: float) -> tuple[str | None, Query] | None:
-        """Return what has been due longest, and of that what is known least recently; None where nothing is due."""
-        if self._all_held > now:
+        """Return the account and query that have been due longest, or None if nothing may be asked now."""
+        if self._all_held_until > now:
             return None
-        while self._waiting and self._waiting[0][0] <= now:
-            _, tie, entry = heappop(self._waiting)
-            heappush(self._due_and_failing if entry.failed else self._due, (entry.urgency, tie, entry))
-        regular, failing = self._first(self._due, now), self._first(self._due_and_failing, now)
-        if regular and failing:
-            yields = self._failing_yield_until > now or regular.urgency <= failing.urgency
-            return (regular if yields else failing)[:2]
+        due = [entry for entry in self._entries.values() if self._earliest(entry) <= now]
+        regular = _most_urgent(entry for entry in due if not entry.is_failing)
+        failing = _most_urgent(entry for entry in due if entry.is_failing)
         first = regular or failing
-        return first[:2] if first else None
+        if regular and failing and self._failing_held_until <= now and failing.urgency < regular.urgency:
+            first = failing
+        return (first.account, first.query) if first else None
 
     def next(self) -> float:
-        """Return when there is something to ask next, where nothing is due now."""
-        while self._waiting and not self._holds(self._waiting[0][2]):
-            heappop(self._waiting)
-        return max(self._all_held, 0.0 if self._due or self._due_and_failing else self._waiting[0][0])
+        """Return the instant from which something is due."""
+        return max(self._all_held_until, min(map(self._earliest, self._entries.values())))
 
-    def _first(self, due: list[_Due], now: float) -> _Entry | None:
-        """Return the first that may be asked; those before it that may not go back to those that wait."""
-        while due:
-            _, tie, entry = due[0]
-            held_until = self._held.get(entry.name, 0.0)
-            if self._holds(entry):
-                if held_until <= now:
-                    return entry
-                heappush(self._waiting, (held_until, tie, entry))
-            heappop(due)
-        return None
+    def _earliest(self, entry: _Entry) -> float:
+        return max(entry.due, self._held_until.get(entry.account, 0.0))
 
-    def _holds(self, entry: _Entry) -> bool:
-        return self._current[entry.name, entry.query] is entry
+
+def _most_urgent(entries: Iterable[_Entry]) -> _Entry | None:
+    return min(entries, key=lambda entry: entry.urgency, default=None)

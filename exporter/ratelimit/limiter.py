@@ -1,53 +1,34 @@
-"""When the next request may be sent, so that the provider never sees more than its limit in any sliding minute.
+"""The rate limiter of one process, in step with all processes that use the same state directory.
 
-Counting cannot promise that: what is sent within 61 s may arrive within 59. A pace can. Between the answer to one
-request and the sending of the next lie at least 61 s ÷ the requests per minute. A request arrives after its sending
-and before its answer, so arrivals are that far apart however the network delays them, and at 5 a minute six of them
-span more than a minute. A request that is not answered, given up or its process killed, may still be under way and
-arrive a little later: the next one waits that much longer.
-
-All state is one instant on the monotonic clock: when the next request is permitted. Processes that use the same
-state directory share it. Before a request is sent, the instant is set as if it were given up at the deadline; the
-answer brings it forward. A process killed in between therefore leaves a safe value behind. Where the past is unknown
-(no file, another boot, a directory that cannot be written), the first request waits as if one was just given up.
+Before a request is sent, the lock file gets the instant that holds if the request is given up at its deadline. The
+answer replaces it with an earlier one. A process that is killed in between leaves a safe value behind.
 """
 
 import logging
 import os
 import threading
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
 
 from exporter.clock import Clock
-from exporter.ratelimit.lock_file import HeldLockFile, KeyLockFile, LockBusyError, LockFile
-from exporter.state.directory import StateDirectory
+from exporter.model import Failure
+from exporter.ratelimit.decision import (
+    MAX_REQUESTS_PER_MINUTE,
+    Permission,
+    UnknownPast,
+    Wait,
+    decide,
+    request_interval,
+    settled,
+    unanswered_interval,
+)
+from exporter.ratelimit.lock_file import HeldLockFile, LockBusyError, LockFile
 
 logger = logging.getLogger(__name__)
 
-LimitScope = Literal["all", "account"]
-"""What the provider's limit is taken to hold for: all requests together, or those with one key."""
-
-MAX_REQUESTS_PER_MINUTE = 5
-MAX_TIMEOUT = 300
-_MINUTE_WITH_MARGIN = 61.0
-LATE_ARRIVAL_SECONDS = 2.0
-"""Seconds for which a request that nobody answered may travel on. The minute's margin adds one more."""
-LATEST_PLAUSIBLE = MAX_TIMEOUT + _MINUTE_WITH_MARGIN + LATE_ARRIVAL_SECONDS
-_RETRY_LOCK_AFTER = 0.05
-_RECHECK_AFTER = 1.0
-TOLERANCE = 1e-5
-
-
-def request_interval(requests_per_minute: int) -> float:
-    """Return the least seconds between an answer and the next request."""
-    return _MINUTE_WITH_MARGIN / requests_per_minute
-
-
-def unanswered_interval(requests_per_minute: int) -> float:
-    """Return the least seconds between giving a request up and the next one."""
-    return request_interval(requests_per_minute) + LATE_ARRIVAL_SECONDS
+_RETRY_LOCK_SECONDS = 0.05
 
 
 def boot_id() -> str:
@@ -59,152 +40,126 @@ def boot_id() -> str:
         return f"unknown-{os.urandom(8).hex()}"
 
 
-@dataclass(frozen=True)
-class Permission:
-    """One request may be sent now. It must have ended by `deadline` on the monotonic clock."""
-
-    deadline: float
-
-
-@dataclass(frozen=True)
-class Wait:
-    """No request may be sent yet: ask again in `seconds`."""
-
-    seconds: float
-
-
 class RateLimiter:
-    """The pace of one process, in step with all that use the same state directory, if there is one.
+    """Permits one request at a time. Without a lock file, it knows of no other process.
 
-    It is that of all requests together, or with `key_file`, the name of a file there, that of one key.
-    `past_is_empty` says that nobody can have sent a request before: then the first need not wait.
+    `past_is_empty` says that nobody can have sent a request before: then the first one need not wait. The wait for an
+    unknown past is logged at `log_level`.
     """
 
     def __init__(
         self,
         requests_per_minute: int,
         clock: Clock,
-        directory: StateDirectory | None = None,
-        boot: str | None = None,
+        lock_file: LockFile | None = None,
         past_is_empty: bool = False,
-        key_file: str | None = None,
+        log_level: int = logging.INFO,
     ) -> None:
         self.requests_per_minute = requests_per_minute
         self._clock = clock
-        self._file = _file(directory, boot or boot_id(), key_file) if directory else None
-        self._unknown_past_level = logging.DEBUG if key_file else logging.INFO
+        self._file = lock_file
+        self._log_level = log_level
         self._own: float | None = clock.monotonic() if past_is_empty else None
+        """When this process permits the next request; None if it knows nothing of the past."""
         self._reserved: float | None = None
-        self._in_flight = False
+        """What this process wrote into the lock file for its request, until the file has the final instant."""
         self._unknown_past_until = clock.monotonic()
         self._sent: deque[float] = deque(maxlen=2 * MAX_REQUESTS_PER_MINUTE)
         self._lock = threading.Lock()
 
-    @property
-    def interval(self) -> float:
-        """The least seconds between an answer and the next request."""
-        return request_interval(self.requests_per_minute)
+    @contextmanager
+    def request(self, timeout: float) -> Iterator[Permission | Wait]:
+        """Permit one request for the block, which must end within `timeout` seconds, or say how long to wait.
 
-    @property
-    def _unanswered_interval(self) -> float:
-        return unanswered_interval(self.requests_per_minute)
+        The block lets Failure pass: it tells whether the provider had the request. Any other exception counts as a
+        request that was given up.
+        """
+        permission = self.try_acquire(timeout)
+        if isinstance(permission, Wait):
+            yield permission
+            return
+        answered = False
+        try:
+            yield permission
+            answered = True
+        except Failure as failure:
+            answered = failure.answered
+            raise
+        finally:
+            self.release(answered=answered)
 
     def try_acquire(self, timeout: float) -> Permission | Wait:
         """Permit one request that ends within `timeout` seconds, or say how long to wait before asking again.
 
-        `release` must follow as soon as the answer is there or the request was given up.
+        `release` must follow as soon as the answer is there or the request is given up.
         """
         with self._lock:
             if not self._file:
-                return self._decide(None, timeout)
+                return self._acquire(None, timeout)
             try:
                 with self._file.locked() as file:
-                    return self._decide(file, timeout)
+                    return self._acquire(file, timeout)
             except LockBusyError:
-                return Wait(_RETRY_LOCK_AFTER)
+                return Wait(_RETRY_LOCK_SECONDS)
 
     def release(self, *, answered: bool) -> None:
-        """Let the pace run from now on: the answer is there, or the request was given up."""
+        """Let the interval to the next request begin now."""
         with self._lock:
-            if not self._in_flight:
-                return
-            self._in_flight = False
-            self._own = self._clock.monotonic() + (self.interval if answered else self._unanswered_interval)
+            interval = request_interval if answered else unanswered_interval
+            self._own = self._clock.monotonic() + interval(self.requests_per_minute)
             if self._file:
-                try:
-                    with self._file.locked() as file:
-                        self._bring_forward(file)
-                except LockBusyError:
-                    pass  # the next try_acquire does it; until then the file is only too careful
-
-    def hold(self, until: float) -> None:
-        """Permit nothing before an instant on the monotonic clock."""
-        with self._lock:
-            self._own = until if self._own is None else max(self._own, until)
-
-    def forgettable(self, since: float) -> bool:
-        """Say whether nothing was asked or waited for since an instant on the monotonic clock."""
-        return not self._in_flight and (self._own is None or self._own < since)
+                # If the lock is busy, the next acquisition settles it; until then the file is only too careful.
+                with suppress(LockBusyError), self._file.locked() as file:
+                    self._settle(file)
 
     def requests_last_minute(self) -> int:
         """Count the requests this process sent in the last 60 s."""
         since = self._clock.monotonic() - 60
         return sum(sent > since for sent in tuple(self._sent))
 
+    def is_idle(self, since: float) -> bool:
+        """Return whether no request was sent or waited for since an instant on the monotonic clock."""
+        return self._own is None or self._own < since
+
     def seconds_left_of_unknown_past(self) -> float:
-        """Return how long the wait still is that an unknown past asked for; 0 where there is none."""
+        """Return how long the wait for an unknown past still lasts; 0 if there is none."""
         return max(0.0, self._unknown_past_until - self._clock.monotonic())
 
-    def _decide(self, file: HeldLockFile | None, timeout: float) -> Permission | Wait:
-        if not self._in_flight:
-            self._bring_forward(file)
+    def _acquire(self, file: HeldLockFile | None, timeout: float) -> Permission | Wait:
+        self._settle(file)
         now = self._clock.monotonic()
-        shared = file.read() if file else None
-        most = now + LATEST_PLAUSIBLE
-        if file and (shared is None or shared > most):
-            if file.write(now + self._unanswered_interval):
+        stored = file.read() if file else None
+        decision = decide(now, self._own, stored, timeout, is_shared=file is not None)
+        if file and not isinstance(decision, Wait) and not file.write(self._next_after(decision, now)):
+            # Nothing can be shared: only what this process did itself counts.
+            decision = decide(now, self._own, None, timeout, is_shared=False)
+        match decision:
+            case UnknownPast():
                 return self._wait_out_unknown_past(now)
-            file = shared = None
-        if not file and self._own is None:
-            return self._wait_out_unknown_past(now)
-        permitted = max(instant for instant in (shared, self._own) if instant is not None)
-        if permitted > now:
-            another_may_bring_it_forward = self._own is None or permitted > self._own + TOLERANCE
-            return Wait(
-                min(permitted - now, _RECHECK_AFTER) if another_may_bring_it_forward else permitted - now
-            )
-        others = self._file.others(now, most) if self._file and file else []
-        if file and None in others:
-            file.write(now + self._unanswered_interval)
-            return self._wait_out_unknown_past(now)
-        if held := [instant for instant in others if instant is not None]:
-            return Wait(min(max(held) - now, _RECHECK_AFTER))
-        reservation = now + timeout + self._unanswered_interval
-        if file and not file.write(reservation) and self._own is None:
-            return self._wait_out_unknown_past(now)
-        self._own = self._reserved = reservation
-        self._in_flight = True
-        self._sent.append(now)
-        return Permission(now + timeout)
+            case Permission():
+                self._own = self._reserved = self._next_after(decision, now)
+                self._sent.append(now)
+        return decision
+
+    def _next_after(self, decision: Permission | UnknownPast, now: float) -> float:
+        """Return when the next request is permitted if this one is never answered."""
+        given_up = decision.deadline if isinstance(decision, Permission) else now
+        return given_up + unanswered_interval(self.requests_per_minute)
 
     def _wait_out_unknown_past(self, now: float) -> Wait:
+        seconds = unanswered_interval(self.requests_per_minute)
         logger.log(
-            self._unknown_past_level,
+            self._log_level,
             "what was requested before is unknown: waiting before the next request",
-            extra={"seconds": round(self._unanswered_interval, 1)},
+            extra={"seconds": round(seconds, 1)},
         )
-        self._own = self._unknown_past_until = now + self._unanswered_interval
-        return Wait(self._unanswered_interval)
+        self._own = self._unknown_past_until = now + seconds
+        return Wait(seconds)
 
-    def _bring_forward(self, file: HeldLockFile | None) -> None:
+    def _settle(self, file: HeldLockFile | None) -> None:
+        """Replace this process's reservation in the file by the instant that holds since its request ended."""
         if file and self._reserved is not None and self._own is not None:
-            shared = file.read()
-            if shared is not None:
-                is_ours = abs(shared - self._reserved) < TOLERANCE
-                if not file.write(self._own if is_ours else max(shared, self._own)):
-                    return
+            stored = file.read()
+            if stored is not None and not file.write(settled(self._own, stored, self._reserved)):
+                return
         self._reserved = None
-
-
-def _file(directory: StateDirectory, boot: str, key_file: str | None) -> LockFile:
-    return KeyLockFile(directory, boot, key_file) if key_file else LockFile(directory, boot)

@@ -1,28 +1,26 @@
-"""Which pace a key is asked at: one for all, or each key its own, as far as the limit is known to reach.
+"""The rate limiters of one process: one for all keys, or one for each key.
 
-Where each key has its own pace, the instant of its next permitted request is kept in a file of its own, named after a
-keyed hash of the key. The key of that hash is the boot's random name: all processes that an instant means anything to
-know it already, so there is no salt to keep, to lose, or to make at the same time in two processes; and it is no easier
-to check guessed keys against such a name than against the fingerprints of the kept figures.
+One state directory has one scope. If each key has its own limiter, each has a lock file of its own, named after a hash
+of the key.
 """
 
-import contextlib
-import hmac
+import hashlib
+import logging
 
 from exporter.clock import Clock
-from exporter.ratelimit.limiter import LimitScope, RateLimiter, boot_id, request_interval, unanswered_interval
-from exporter.ratelimit.lock_file import FILE_NAME, KEY_FILE_PREFIX, LockBusyError, sweep_key_files
+from exporter.ratelimit.decision import LimitScope, request_interval
+from exporter.ratelimit.limiter import RateLimiter, boot_id
+from exporter.ratelimit.lock_file import FILE_NAME, KEY_FILE_PREFIX, LockFile, remove_other_scope
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
 
-_FORGET_AFTER = 86_400.0
-_FORGET_EVERY = 3_600.0
+_IDLE_SECONDS = 86_400.0
 
 
 class RateLimiters:
-    """The paces of one process, in step with all that use the same state directory, if there is one.
+    """Hands out the limiter that a key's requests go through.
 
-    `past_is_empty` says that nobody can have sent a request before: then the first need not wait.
+    `past_is_empty` says that nobody can have sent a request before: then the first one need not wait.
     """
 
     def __init__(
@@ -40,75 +38,62 @@ class RateLimiters:
         self._directory = directory
         self._boot = boot or boot_id()
         self._past_is_empty = past_is_empty
-        self._held_until: float | None = None
         self._limiters: dict[str, RateLimiter] = {}
-        self._forget_at = clock.monotonic()
+        if directory:
+            remove_other_scope(directory, scope)
 
     @property
     def interval(self) -> float:
-        """The least seconds between an answer and the next request at the same pace."""
+        """The least seconds between an answer and the next request through the same limiter."""
         return request_interval(self.requests_per_minute)
 
     def configure(self, requests_per_minute: int, scope: LimitScope) -> None:
-        """Go on with another limit. With another scope, whatever is asked next waits."""
+        """Go on with another limit. Under another scope the past is unknown, so each first request waits."""
         self.requests_per_minute = requests_per_minute
         for limiter in self._limiters.values():
             limiter.requests_per_minute = requests_per_minute
         if scope != self.scope:
             self.scope = scope
-            self._held_until = self._clock.monotonic() + unanswered_interval(requests_per_minute)
-            self._forget(list(self._limiters))
+            self._past_is_empty = False
+            if self._directory:
+                remove_other_scope(self._directory, scope)
+                for name in self._limiters:
+                    self._directory.forget(name)
+            self._limiters = {}
 
-    def of(self, key: Secret) -> RateLimiter:
-        """Return the pace at which requests with this key are sent."""
-        if self._clock.monotonic() >= self._forget_at:
-            self._forget_the_quiet()
-        name = self._key_file(key) if self.scope == "account" else FILE_NAME
-        return self._limiters.get(name) or self._begin(name)
+    def for_key(self, key: Secret) -> RateLimiter:
+        """Return the limiter that requests with this key go through."""
+        name = _key_file(key) if self.scope == "account" else FILE_NAME
+        if name not in self._limiters:
+            self._drop_idle()
+            self._limiters = {**self._limiters, name: self._new_limiter(name)}
+        return self._limiters[name]
 
     def requests_last_minute(self) -> int:
-        """Count the requests this process sent in the last 60 s; the most at one pace where there are several."""
-        return max((limiter.requests_last_minute() for limiter in tuple(self._limiters.values())), default=0)
+        """Count the requests this process sent in the last 60 s; the most through one limiter if there are several."""
+        return max((limiter.requests_last_minute() for limiter in self._limiters.values()), default=0)
 
     def seconds_left_of_unknown_past(self) -> float:
-        """Return how long the longest wait still is that an unknown past asked for; 0 where there is none."""
+        """Return how long the longest wait for an unknown past still lasts; 0 if there is none."""
         return max(
-            (limiter.seconds_left_of_unknown_past() for limiter in tuple(self._limiters.values())),
-            default=0.0,
+            (limiter.seconds_left_of_unknown_past() for limiter in self._limiters.values()), default=0.0
         )
 
-    def _begin(self, name: str) -> RateLimiter:
-        limiter = RateLimiter(
-            self.requests_per_minute,
-            self._clock,
-            self._directory,
-            self._boot,
-            self._past_is_empty,
-            key_file=None if name == FILE_NAME else name,
-        )
-        if self._held_until is not None:
-            limiter.hold(self._held_until)
-        self._limiters[name] = limiter
-        return limiter
+    def _new_limiter(self, name: str) -> RateLimiter:
+        file = LockFile(self._directory, self._boot, name) if self._directory else None
+        # With a limiter for each key, a start would log a line for each account.
+        level = logging.DEBUG if self.scope == "account" else logging.INFO
+        return RateLimiter(self.requests_per_minute, self._clock, file, self._past_is_empty, level)
 
-    def _key_file(self, key: Secret) -> str:
-        # Processes that cannot tell the boot know nothing in common but the directory.
-        salt = "unknown" if self._boot.startswith("unknown") else self._boot
-        return KEY_FILE_PREFIX + hmac.digest(salt.encode(), key.reveal().encode(), "sha256").hex()[:16]
+    def _drop_idle(self) -> None:
+        """Drop the limiters of keys that were not used for a day: most have been replaced."""
+        since = self._clock.monotonic() - _IDLE_SECONDS
+        for name, limiter in tuple(self._limiters.items()):
+            if limiter.is_idle(since):
+                self._limiters = {other: kept for other, kept in self._limiters.items() if other != name}
+                if self._directory:
+                    self._directory.forget(name)
 
-    def _forget_the_quiet(self) -> None:
-        """Forget keys that have not been used for long, here and in the directory: most were replaced."""
-        now = self._clock.monotonic()
-        self._forget_at = now + _FORGET_EVERY
-        quiet_since = now - _FORGET_AFTER
-        self._forget([name for name, limiter in self._limiters.items() if limiter.forgettable(quiet_since)])
-        if self._directory:
-            with contextlib.suppress(LockBusyError):
-                for _ in sweep_key_files(self._directory, self._boot, lambda instant: instant > quiet_since):
-                    pass
 
-    def _forget(self, names: list[str]) -> None:
-        for name in names:
-            del self._limiters[name]
-            if self._directory:
-                self._directory.forget(name)
+def _key_file(key: Secret) -> str:
+    return KEY_FILE_PREFIX + hashlib.sha256(f"smspartner-exporter {key.reveal()}".encode()).hexdigest()[:16]

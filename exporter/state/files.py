@@ -45,8 +45,10 @@ class FiguresFiles(Generic[_T]):
     `base_url` tells figures of one API from those of another in the same directory.
     """
 
-    def __init__(self, directory: StateDirectory | None, prefix: str, kind: type[_T]) -> None:
-        self.base_url = ""
+    def __init__(
+        self, directory: StateDirectory | None, prefix: str, kind: type[_T], base_url: str = ""
+    ) -> None:
+        self.base_url = base_url
         self._directory = directory
         self._prefix = prefix
         self._kind = kind

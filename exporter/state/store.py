@@ -1,5 +1,7 @@
 """The last good figures of each account: one immutable snapshot in memory, one file an account on disk."""
 
+import threading
+
 from exporter.model import Account, Figures, Snapshot
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
@@ -7,28 +9,31 @@ from exporter.state.files import FiguresFiles
 
 
 class Store:
-    """Takes what the poller learns, hands out snapshots, and keeps the figures in the state directory if there is one.
+    """Takes what polling learns, hands out snapshots, and writes figures to the state directory if there is one.
 
-    `base_url` tells figures of one API from those of another in the same directory.
+    `save` waits for the disk and belongs to one thread. Everything else is quick and may be called from any.
     """
 
     def __init__(self, directory: StateDirectory | None = None) -> None:
+        self._directory = directory
         self._files = FiguresFiles(directory, "figures", Figures)
         self._snapshot: Snapshot = ()
         self._index: dict[str | None, int] = {}
         self._unsaved: dict[str | None, Secret] = {}
-        """Accounts whose figures could not be kept yet, and the keys these belong to."""
+        """Accounts whose figures are not on disk yet, and the keys that brought them."""
+        self._lock = threading.Lock()
 
     @property
     def base_url(self) -> str:
-        """The API that is asked."""
+        """The API that the figures come from. Figures of another API in the same directory are not loaded."""
         return self._files.base_url
 
     @base_url.setter
     def base_url(self, url: str) -> None:
         if url != self._files.base_url:
-            self._unsaved.clear()
-        self._files.base_url = url
+            with self._lock:
+                self._unsaved = {}
+                self._files = FiguresFiles(self._directory, "figures", Figures, url)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -37,36 +42,42 @@ class Store:
 
     def replace(self, accounts: Snapshot) -> None:
         """Start over with these accounts."""
-        for gone in {known.name for known in self._snapshot} - {account.name for account in accounts}:
-            self._unsaved.pop(gone, None)
-            self._files.forget(gone)
-        self._snapshot = accounts
-        self._index = {account.name: place for place, account in enumerate(accounts)}
+        with self._lock:
+            for gone in {known.name for known in self._snapshot} - {account.name for account in accounts}:
+                self._unsaved.pop(gone, None)
+                self._files.forget(gone)
+            self._snapshot = accounts
+            self._index = {account.name: index for index, account in enumerate(accounts)}
 
     def account(self, name: str | None) -> Account:
         """Return one account as it is now."""
         return self._snapshot[self._index[name]]
 
     def publish(self, account: Account, key: Secret | None = None) -> None:
-        """Put an account in the place of the one with its name. New figures are kept, with the key they belong to.
+        """Replace the account of the same name. The next `save` writes new figures, which `key` brought."""
+        with self._lock:
+            index = self._index[account.name]
+            if key and account.figures is not self._snapshot[index].figures:
+                self._unsaved.pop(account.name, None)
+                self._unsaved = {account.name: key, **self._unsaved}
+            self._snapshot = (*self._snapshot[:index], account, *self._snapshot[index + 1 :])
 
-        Those that cannot be kept now are kept with a later publication.
-        """
-        before = self.account(account.name)
-        accounts = list(self._snapshot)
-        accounts[self._index[account.name]] = account
-        self._snapshot = tuple(accounts)
-        if key and account.figures is not before.figures:
-            self._unsaved.pop(account.name, None)
-            self._unsaved = {account.name: key, **self._unsaved}
-        for name, unsaved_key in tuple(self._unsaved.items()):
-            del self._unsaved[name]
-            if not self._files.save(name, self.account(name).figures, unsaved_key):
-                self._unsaved[name] = (
-                    unsaved_key  # behind the others, in case that its file alone is in trouble
-                )
-                break
+    def save(self) -> None:
+        """Write new figures to disk, up to the first that cannot be written. Those wait for the next time."""
+        files = self._files
+        for name, key in tuple(self._unsaved.items()):
+            with self._lock:
+                if name not in self._index or self._unsaved.get(name) is not key or files is not self._files:
+                    continue
+                del self._unsaved[name]
+                figures = self.account(name).figures
+            if not files.save(name, figures, key):
+                with self._lock:
+                    if name in self._index and files is self._files:
+                        # Behind the others, in case that its file alone is in trouble.
+                        self._unsaved.setdefault(name, key)
+                return
 
     def load(self, account: str | None, key: Secret) -> Figures:
-        """Return the figures an earlier process kept; empty ones where none surely are this account's."""
+        """Return the figures an earlier process saved; empty ones unless they surely are this account's."""
         return self._files.load(account, key) or Figures()

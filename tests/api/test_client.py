@@ -10,6 +10,7 @@ from exporter.api.client import Client
 from exporter.api.envelope import RawReply
 from exporter.config.settings import DateRange, Interval
 from exporter.model import Credits, Failure, Figures, MonthFigures, Query, Reason
+from exporter.polling.queries import ask
 from exporter.secret import Secret
 from tests.support.fakes import FakeClock
 
@@ -51,7 +52,7 @@ def fetch(
     figures: Figures = NOTHING,
     statistics: Interval = "last_twelve_months",
 ) -> Figures:
-    return Client(transport, clock, statistics).fetch(query, Secret(KEY), figures, DEADLINE)
+    return ask(Client(transport, clock, statistics), query, Secret(KEY), DEADLINE, clock)(figures)
 
 
 @pytest.mark.parametrize(

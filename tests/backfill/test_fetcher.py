@@ -15,7 +15,7 @@ from exporter.backfill.fetcher import Backfill, BackfillError, Progress, choose_
 from exporter.config.settings import Settings
 from exporter.durations import format_duration
 from exporter.months import PARIS, month_end, months_between
-from exporter.ratelimit.limiter import LimitScope, Permission
+from exporter.ratelimit.decision import LimitScope, Permission
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.simulator.api import Options
@@ -137,7 +137,7 @@ def test_a_running_exporter_and_a_backfill_keep_to_the_limit_together(
 ) -> None:
     rng = random.Random(5)
     transport.latency = lambda: rng.uniform(0, 2)
-    exporter = RateLimiters(5, clock, StateDirectory(tmp_path / "state"), scope=scope).of(Secret(KEY))
+    exporter = RateLimiters(5, clock, StateDirectory(tmp_path / "state"), scope=scope).for_key(Secret(KEY))
     polls: list[float] = []
 
     def poll() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.limit import of_failures, of_sizes, run
-from exporter.ratelimit.limiter import LimitScope
+from exporter.ratelimit.decision import LimitScope
 
 HOURS: dict[LimitScope, float] = {"all": 1, "account": 0.5}
 

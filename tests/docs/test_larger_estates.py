@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from exporter.config.loader import KEYS, ConfigError, load
-from exporter.ratelimit.limiter import MAX_REQUESTS_PER_MINUTE
+from exporter.ratelimit.decision import MAX_REQUESTS_PER_MINUTE
 from tests.support.documents import table, yaml_blocks
 from tests.support.running import ROOT, Started, eventually, query
 

@@ -6,27 +6,35 @@ from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 
 from exporter.config.api_key import KeySource
 from exporter.config.settings import AccountSettings, DateRange, Settings
-from exporter.model import Account, Credits, Endpoint, Failure, Figures, MonthFigures, Query, Reason
+from exporter.model import (
+    Account,
+    Credits,
+    Endpoint,
+    Failure,
+    Figures,
+    MonthFigures,
+    Query,
+    Reason,
+)
 from exporter.polling.poller import Poller
-from exporter.ratelimit.limiter import LimitScope
+from exporter.ratelimit.decision import LimitScope
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.simulator.simulator import most_in_60s
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
-from tests.support.fakes import FakeClock
+from tests.support.fakes import FakeClock, FakeFetcher
 
 KEY = "key-of-the-tests"
 Answer = Callable[[Query, Secret], Failure | None]
 
 
-class FakeClient:
+class FakeClient(FakeFetcher):
     """Answers every query at once, or fails as `answer` says, and remembers what it was asked."""
 
     def __init__(self, clock: FakeClock, answer: Answer = lambda *_: None, latency: float = 0.3) -> None:
@@ -36,20 +44,12 @@ class FakeClient:
         self.is_cut_off = False
         self._clock = clock
 
-    def fetch(self, query: Query, key: Secret, figures: Figures, deadline: float) -> Figures:
+    def ask(self, query: Query, key: Secret, deadline: float) -> None:
         assert deadline > self._clock.monotonic()
         self.asked.append((self._clock.monotonic(), key.reveal(), query))
         self._clock.advance(self.latency)
         if failure := self.answer(query, key):
             raise failure
-        now = self._clock.time()
-        match query:
-            case Query.STATISTICS:
-                return figures.with_history({"2026-10": MonthFigures(10.0, 100)}, "2026-11", now)
-            case Query.CURRENT_MONTH:
-                return figures.with_current_month("2026-11", MonthFigures(5.0, 50), now)
-            case Query.CREDITS:
-                return figures.with_credits(Credits(99.0, "EUR", {"sms": 7}, 0), now)
 
     def cut_off(self) -> None:
         self.is_cut_off = True
@@ -331,13 +331,6 @@ def test_unknown_pasts_of_keys_are_waited_out_together(clock: FakeClock) -> None
     assert len(bench.client.asked) == 30
 
 
-def test_where_one_pace_holds_for_all_one_is_enough_to_ask_it(clock: FakeClock) -> None:
-    bench = Bench(clock, several(["a", "b", "c"]))
-    with mock.patch.object(RateLimiters, "of", autospec=True, side_effect=RateLimiters.of) as asked:
-        bench.run(12)
-    assert asked.call_count == 2
-
-
 def test_accounts_with_one_key_share_its_pace(clock: FakeClock) -> None:
     key = KeySource(Secret(KEY))
     accounts = tuple(AccountSettings(name, key) for name in ("a", "b"))
@@ -427,7 +420,7 @@ def test_a_rotated_key_has_a_pace_of_its_own(clock: FakeClock, tmp_path: Path) -
     file.write_text("other-key")
     bench.run(12)
     assert [key for _, key, _ in bench.client.asked] == ["one-key", "other-key"]
-    assert bench.limiters.of(Secret("one-key")) is not bench.limiters.of(Secret("other-key"))
+    assert bench.limiters.for_key(Secret("one-key")) is not bench.limiters.for_key(Secret("other-key"))
 
 
 @pytest.mark.parametrize(("before", "after"), [("all", "account"), ("account", "all")])
@@ -505,3 +498,65 @@ def test_the_snapshot_a_scrape_holds_never_changes(clock: FakeClock) -> None:
     bench.run(100)
     assert held[0].figures == Figures()
     assert bench.store.snapshot is not held
+
+
+def reload_during_the_first_request(bench: Bench, *settings: Settings) -> list[FakeClient]:
+    """Reload while the first request is under way, once for each of the settings; return the new clients."""
+    clients = [FakeClient(bench.clock) for _ in settings]
+
+    def reload(_: Query, __: Secret) -> None:
+        bench.client.answer = lambda *_: None
+        for each, client in zip(settings, clients, strict=True):
+            bench.poller.reconfigure(each, client)
+
+    bench.client.answer = reload
+    bench.poller.step()
+    return clients
+
+
+def test_a_reload_takes_effect_while_a_request_is_under_way_and_the_last_one_wins(clock: FakeClock) -> None:
+    bench = Bench(clock, several(["stays"]))
+    shown: list[str | None] = []
+
+    def look(_: Query, __: Secret) -> None:
+        for number in range(200):
+            bench.poller.reconfigure(several(["stays", f"new-{number}"]), bench.client)
+        shown.extend(account.name for account in bench.store.snapshot)
+
+    bench.client.answer = look
+    bench.poller.step()
+    assert shown == ["stays", "new-199"]
+    assert bench.account("stays").has_figures, "the answer is still of use"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        single(base_url="http://other.example"),
+        single(KeySource(Secret("another-key"))),
+        single(statistics="last_month"),
+        several(["named"]),
+    ],
+    ids=["another API", "another key", "another range", "another account"],
+)
+def test_an_answer_that_no_longer_fits_the_configuration_is_dropped(
+    clock: FakeClock, settings: Settings
+) -> None:
+    bench = Bench(clock, single())
+    reload_during_the_first_request(bench, settings)
+    [account] = bench.store.snapshot
+    assert account.figures == Figures()
+    bench.run(1)
+    assert bench.store.snapshot[0].figures == Figures(), "the interval to the next request is kept"
+
+
+def test_stopping_cuts_off_the_request_under_way_although_a_reload_came_between(clock: FakeClock) -> None:
+    bench = Bench(clock, single())
+
+    def reload_and_stop(_: Query, __: Secret) -> None:
+        bench.poller.reconfigure(single(), FakeClient(clock))
+        bench.poller.stop()
+
+    bench.client.answer = reload_and_stop
+    bench.poller.run()
+    assert bench.client.is_cut_off

@@ -1,4 +1,4 @@
-"""The pace: the promise that no sliding minute at the server ever holds more than the limit."""
+"""The rate limiter: the promise that no sliding minute at the server ever holds more than the limit."""
 
 import fcntl
 import os
@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.ratelimit.limiter import MAX_TIMEOUT, Permission, RateLimiter, Wait, boot_id, request_interval
-from exporter.ratelimit.lock_file import FILE_NAME
+from exporter.ratelimit.decision import MAX_TIMEOUT, Permission, Wait
+from exporter.ratelimit.limiter import RateLimiter, boot_id
+from exporter.ratelimit.lock_file import FILE_NAME, LockFile
 from exporter.simulator.simulator import most_in_60s
 from exporter.state.directory import StateDirectory
 from tests.support.fakes import FakeClock
@@ -21,10 +22,10 @@ LATE = 2.0
 TIMEOUT = 30.0
 
 
-def pace_in(
+def limiter_in(
     directory: Path, clock: FakeClock, boot: str = "this-boot", requests_per_minute: int = 5
 ) -> RateLimiter:
-    return RateLimiter(requests_per_minute, clock, StateDirectory(directory), boot)
+    return RateLimiter(requests_per_minute, clock, LockFile(StateDirectory(directory), boot))
 
 
 def acquire(limiter: RateLimiter, clock: FakeClock) -> float:
@@ -47,13 +48,8 @@ def request(limiter: RateLimiter, clock: FakeClock, latency: float = 0.3) -> flo
     return waited
 
 
-@pytest.mark.parametrize(("requests_per_minute", "seconds"), [(5, 12.2), (2, 30.5), (1, 61.0)])
-def test_interval(requests_per_minute: int, seconds: float) -> None:
-    assert request_interval(requests_per_minute) == pytest.approx(seconds)
-
-
 def test_the_first_request_of_an_unknown_past_waits(tmp_path: Path, clock: FakeClock) -> None:
-    limiter = pace_in(tmp_path, clock)
+    limiter = limiter_in(tmp_path, clock)
     assert limiter.seconds_left_of_unknown_past() == 0
     wait = limiter.try_acquire(TIMEOUT)
     assert isinstance(wait, Wait)
@@ -67,8 +63,8 @@ def test_the_first_request_of_an_empty_past_waits_for_nothing(clock: FakeClock) 
     assert request(RateLimiter(5, clock, past_is_empty=True), clock) == 0
 
 
-def test_the_pace_runs_from_the_answer(tmp_path: Path, clock: FakeClock) -> None:
-    limiter = pace_in(tmp_path, clock)
+def test_the_interval_begins_at_the_answer(tmp_path: Path, clock: FakeClock) -> None:
+    limiter = limiter_in(tmp_path, clock)
     request(limiter, clock)
     assert request(limiter, clock, latency=25) == pytest.approx(PACE)
     assert request(limiter, clock) == pytest.approx(PACE)
@@ -80,7 +76,7 @@ def test_permission_names_the_deadline(clock: FakeClock) -> None:
 
 
 def test_another_process_waits_for_the_answer_not_for_the_deadline(tmp_path: Path, clock: FakeClock) -> None:
-    one, other = pace_in(tmp_path, clock), pace_in(tmp_path, clock)
+    one, other = limiter_in(tmp_path, clock), limiter_in(tmp_path, clock)
     acquire(one, clock)
     assert other.try_acquire(TIMEOUT) == Wait(1.0)
     clock.advance(0.3)
@@ -91,34 +87,34 @@ def test_another_process_waits_for_the_answer_not_for_the_deadline(tmp_path: Pat
 def test_after_a_kill_in_flight_the_next_process_waits_for_the_deadline(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    acquire(pace_in(tmp_path, clock), clock)
-    assert acquire(pace_in(tmp_path, clock), clock) == pytest.approx(TIMEOUT + PACE + LATE, abs=0.01)
+    acquire(limiter_in(tmp_path, clock), clock)
+    assert acquire(limiter_in(tmp_path, clock), clock) == pytest.approx(TIMEOUT + PACE + LATE, abs=0.01)
 
 
 def test_a_restart_goes_on_where_the_process_before_it_ended(tmp_path: Path, clock: FakeClock) -> None:
-    request(pace_in(tmp_path, clock), clock)
+    request(limiter_in(tmp_path, clock), clock)
     clock.advance(5)
-    assert acquire(pace_in(tmp_path, clock), clock) == pytest.approx(PACE - 5, abs=0.01)
+    assert acquire(limiter_in(tmp_path, clock), clock) == pytest.approx(PACE - 5, abs=0.01)
 
 
 def test_a_restart_after_a_quiet_time_waits_for_nothing(tmp_path: Path, clock: FakeClock) -> None:
-    request(pace_in(tmp_path, clock), clock)
+    request(limiter_in(tmp_path, clock), clock)
     clock.advance(900)
-    assert acquire(pace_in(tmp_path, clock), clock) == 0
+    assert acquire(limiter_in(tmp_path, clock), clock) == 0
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0, 1e9])
 def test_steps_of_the_wall_clock_change_nothing(tmp_path: Path, clock: FakeClock, step: float) -> None:
-    limiter = pace_in(tmp_path, clock)
+    limiter = limiter_in(tmp_path, clock)
     request(limiter, clock)
     clock.step(step)
     assert request(limiter, clock) == pytest.approx(PACE)
 
 
-def test_an_instant_of_another_boot_says_nothing(tmp_path: Path, clock: FakeClock) -> None:
-    request(pace_in(tmp_path, clock, boot="before"), clock)
+def test_an_instant_of_another_boot_makes_the_past_unknown(tmp_path: Path, clock: FakeClock) -> None:
+    request(limiter_in(tmp_path, clock, boot="before"), clock)
     rebooted = FakeClock(monotonic=5.0)
-    assert acquire(pace_in(tmp_path, rebooted, boot="after"), rebooted) == pytest.approx(PACE + LATE)
+    assert acquire(limiter_in(tmp_path, rebooted, boot="after"), rebooted) == pytest.approx(PACE + LATE)
 
 
 @pytest.mark.parametrize(
@@ -133,57 +129,57 @@ def test_an_instant_of_another_boot_says_nothing(tmp_path: Path, clock: FakeCloc
     ],
 )
 def test_a_damaged_file_makes_the_past_unknown(tmp_path: Path, clock: FakeClock, damage: object) -> None:
-    request(pace_in(tmp_path, clock), clock)
+    request(limiter_in(tmp_path, clock), clock)
     file = tmp_path / FILE_NAME
     file.write_bytes(damage(file.read_bytes()))  # type: ignore[operator]
     clock.advance(900)
-    assert acquire(pace_in(tmp_path, clock), clock) == pytest.approx(PACE + LATE)
+    assert acquire(limiter_in(tmp_path, clock), clock) == pytest.approx(PACE + LATE)
 
 
 def test_every_single_damaged_byte_is_noticed(tmp_path: Path, clock: FakeClock) -> None:
-    request(pace_in(tmp_path, clock), clock)
+    request(limiter_in(tmp_path, clock), clock)
     clock.advance(900)
     file = tmp_path / FILE_NAME
     intact = file.read_bytes()
     for index in range(len(intact) - 1):
         file.write_bytes(intact[:index] + bytes([intact[index] ^ 1]) + intact[index + 1 :])
-        assert isinstance(pace_in(tmp_path, clock).try_acquire(TIMEOUT), Wait), index
+        assert isinstance(limiter_in(tmp_path, clock).try_acquire(TIMEOUT), Wait), index
 
 
 def test_an_instant_beyond_any_deadline_is_not_believed(tmp_path: Path, clock: FakeClock) -> None:
     ahead = FakeClock(monotonic=clock.monotonic() + 10 * MAX_TIMEOUT)
-    request(pace_in(tmp_path, ahead), ahead)
-    assert acquire(pace_in(tmp_path, clock), clock) == pytest.approx(PACE + LATE)
+    request(limiter_in(tmp_path, ahead), ahead)
+    assert acquire(limiter_in(tmp_path, clock), clock) == pytest.approx(PACE + LATE)
 
 
 def test_a_directory_removed_while_running_is_made_again_after_a_wait(
     tmp_path: Path, clock: FakeClock
 ) -> None:
     state = tmp_path / "state"
-    limiter = pace_in(state, clock)
+    limiter = limiter_in(state, clock)
     request(limiter, clock)
     clock.advance(900)
     (state / FILE_NAME).unlink()
     state.rmdir()
     assert request(limiter, clock) == pytest.approx(PACE + LATE)
-    assert request(pace_in(state, clock), clock) == pytest.approx(PACE, abs=0.01)
+    assert request(limiter_in(state, clock), clock) == pytest.approx(PACE, abs=0.01)
 
 
 def test_an_answer_does_not_bring_forward_what_another_process_reserved(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    one, other = pace_in(tmp_path, clock), pace_in(tmp_path, clock)
+    one, other = limiter_in(tmp_path, clock), limiter_in(tmp_path, clock)
     acquire(one, clock)
     (tmp_path / FILE_NAME).unlink()
     acquire(other, clock)
     one.release(answered=True)
-    assert acquire(pace_in(tmp_path, clock), clock) == pytest.approx(TIMEOUT + PACE + LATE, abs=0.01)
+    assert acquire(limiter_in(tmp_path, clock), clock) == pytest.approx(TIMEOUT + PACE + LATE, abs=0.01)
 
 
 def test_a_file_that_was_put_back_does_not_make_its_own_past_forgotten(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    limiter = pace_in(tmp_path, clock)
+    limiter = limiter_in(tmp_path, clock)
     request(limiter, clock)
     backup = (tmp_path / FILE_NAME).read_bytes()
     request(limiter, clock)
@@ -191,20 +187,20 @@ def test_a_file_that_was_put_back_does_not_make_its_own_past_forgotten(
     assert acquire(limiter, clock) == pytest.approx(PACE)
 
 
-def test_a_directory_that_cannot_be_made_costs_a_wait_and_is_said(tmp_path: Path, clock: FakeClock) -> None:
+def test_without_a_usable_directory_the_first_request_waits(tmp_path: Path, clock: FakeClock) -> None:
     (tmp_path / "file").write_text("")
     directory = StateDirectory(tmp_path / "file" / "state")
-    limiter = RateLimiter(5, clock, directory, "this-boot")
+    limiter = RateLimiter(5, clock, LockFile(directory, "this-boot"))
     assert request(limiter, clock) == pytest.approx(PACE + LATE)
     assert not directory.writable
     assert request(limiter, clock) == pytest.approx(PACE)
 
 
-def test_half_a_line_is_no_instant_and_is_said(
+def test_half_a_written_line_counts_as_a_failed_write(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = StateDirectory(tmp_path)
-    limiter = RateLimiter(5, clock, directory, "this-boot")
+    limiter = RateLimiter(5, clock, LockFile(directory, "this-boot"))
     request(limiter, clock)
     with monkeypatch.context() as disk:
         disk.setattr(os, "pwrite", lambda descriptor, line, offset: len(line) // 2)
@@ -215,7 +211,7 @@ def test_half_a_line_is_no_instant_and_is_said(
 
 
 def test_a_held_lock_is_never_waited_for(tmp_path: Path, clock: FakeClock) -> None:
-    limiter = pace_in(tmp_path, clock)
+    limiter = limiter_in(tmp_path, clock)
     request(limiter, clock)
     clock.advance(900)
     with (tmp_path / FILE_NAME).open("r+") as held:
@@ -225,20 +221,12 @@ def test_a_held_lock_is_never_waited_for(tmp_path: Path, clock: FakeClock) -> No
     with (tmp_path / FILE_NAME).open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         limiter.release(answered=True)
-    other = pace_in(tmp_path, clock)
+    other = limiter_in(tmp_path, clock)
     assert isinstance(limiter.try_acquire(TIMEOUT), Wait)
     assert acquire(other, clock) == pytest.approx(PACE, abs=0.01)
 
 
-def test_release_without_a_request_changes_nothing(tmp_path: Path, clock: FakeClock) -> None:
-    limiter = pace_in(tmp_path, clock)
-    request(limiter, clock)
-    clock.advance(900)
-    limiter.release(answered=True)
-    assert acquire(limiter, clock) == 0
-
-
-def test_what_is_used_of_the_limit(clock: FakeClock) -> None:
+def test_requests_of_the_last_minute_are_counted(clock: FakeClock) -> None:
     limiter = RateLimiter(5, clock, past_is_empty=True)
     for _ in range(8):
         request(limiter, clock)
@@ -248,17 +236,17 @@ def test_what_is_used_of_the_limit(clock: FakeClock) -> None:
 
 
 def test_the_file_is_the_owners_alone(tmp_path: Path, clock: FakeClock) -> None:
-    request(pace_in(tmp_path / "state", clock), clock)
+    request(limiter_in(tmp_path / "state", clock), clock)
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "state" / FILE_NAME).stat().st_mode & 0o777 == 0o600
 
 
-def test_this_boot_has_a_name() -> None:
+def test_the_boot_id_stays_the_same() -> None:
     assert boot_id() == boot_id()
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path, clock: FakeClock) -> None:
-    limiter = pace_in(tmp_path, clock)
+    limiter = limiter_in(tmp_path, clock)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         request(limiter, clock)
@@ -287,7 +275,7 @@ def most_of_a_crashing_fleet(directory: Path, seed: int, lose_state: bool, proce
         if number not in fleet or dice.random() < 0.05:
             if lose_state and processes == 1:
                 (directory / FILE_NAME).unlink(missing_ok=True)
-            fleet[number] = pace_in(directory, clock)
+            fleet[number] = limiter_in(directory, clock)
         timeout = dice.choice([1.0, TIMEOUT])
         match fleet[number].try_acquire(timeout):
             case Wait(seconds):
@@ -317,11 +305,11 @@ def test_no_sliding_minute_ever_holds_more_than_five(
 
 @pytest.mark.parametrize("restarts", [False, True], ids=["same process", "another process"])
 @pytest.mark.parametrize("how", ["killed and the state lost", "killed", "given up"])
-def test_a_request_that_arrives_late_is_kept_away_from(
+def test_the_next_requests_keep_clear_of_one_that_arrives_late(
     tmp_path: Path, clock: FakeClock, how: str, restarts: bool
 ) -> None:
     """It leaves at the last instant and is under way for 2 s; the five that follow arrive and are answered at once."""
-    first = pace_in(tmp_path, clock)
+    first = limiter_in(tmp_path, clock)
     acquire(first, clock)
     clock.advance(TIMEOUT)
     arrivals = [clock.monotonic() + LATE]
@@ -329,17 +317,17 @@ def test_a_request_that_arrives_late_is_kept_away_from(
         first.release(answered=False)
     elif how == "killed and the state lost":
         (tmp_path / FILE_NAME).unlink()
-    limiter = first if how == "given up" and not restarts else pace_in(tmp_path, clock)
+    limiter = first if how == "given up" and not restarts else limiter_in(tmp_path, clock)
     for _ in range(5):
         if restarts:
-            limiter = pace_in(tmp_path, clock)
+            limiter = limiter_in(tmp_path, clock)
         request(limiter, clock, latency=0)
         arrivals.append(clock.monotonic())
     assert most_in_60s(arrivals) == 5
 
 
 def test_a_steady_load_uses_95_percent_of_the_limit(tmp_path: Path, clock: FakeClock) -> None:
-    limiter = pace_in(tmp_path, clock)
+    limiter = limiter_in(tmp_path, clock)
     begin, count = clock.monotonic(), 0
     while clock.monotonic() < begin + 3600:
         request(limiter, clock, latency=0.3)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.ratelimit.limiter import MAX_TIMEOUT, LimitScope, Permission, Wait
-from exporter.ratelimit.lock_file import FILE_NAME, KEY_FILE_PREFIX, LockFile
+from exporter.ratelimit.decision import LimitScope, Permission, Wait
+from exporter.ratelimit.lock_file import KEY_FILE_PREFIX
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.simulator.simulator import most_in_60s
@@ -21,7 +21,7 @@ ONE, OTHER = Secret("key-one"), Secret("key-other")
 DAY = 86_400.0
 
 
-def paces_in(
+def limiters_in(
     directory: Path, clock: FakeClock, scope: LimitScope = "account", boot: str = "this-boot"
 ) -> RateLimiters:
     return RateLimiters(5, clock, StateDirectory(directory), boot, scope=scope)
@@ -31,7 +31,7 @@ def acquire(limiters: RateLimiters, key: Secret, clock: FakeClock) -> float:
     """Wait as long as the key's pace says; return how long that was."""
     start = clock.monotonic()
     for _ in range(1000):
-        match limiters.of(key).try_acquire(TIMEOUT):
+        match limiters.for_key(key).try_acquire(TIMEOUT):
             case Wait(seconds):
                 clock.advance(seconds)
             case Permission():
@@ -42,7 +42,7 @@ def acquire(limiters: RateLimiters, key: Secret, clock: FakeClock) -> float:
 def request(limiters: RateLimiters, key: Secret, clock: FakeClock) -> float:
     waited = acquire(limiters, key, clock)
     clock.advance(0.3)
-    limiters.of(key).release(answered=True)
+    limiters.for_key(key).release(answered=True)
     return waited
 
 
@@ -51,14 +51,14 @@ def key_files(directory: Path) -> list[Path]:
 
 
 def test_one_pace_holds_for_all_keys(tmp_path: Path, clock: FakeClock) -> None:
-    limiters = paces_in(tmp_path, clock, "all")
+    limiters = limiters_in(tmp_path, clock, "all")
     request(limiters, ONE, clock)
     assert request(limiters, OTHER, clock) == pytest.approx(PACE)
     assert not key_files(tmp_path)
 
 
 def test_each_key_has_its_own_pace(tmp_path: Path, clock: FakeClock) -> None:
-    limiters = paces_in(tmp_path, clock)
+    limiters = limiters_in(tmp_path, clock)
     request(limiters, ONE, clock)
     assert request(limiters, OTHER, clock) == pytest.approx(UNANSWERED), "of the unknown past"
     assert request(limiters, ONE, clock) == 0
@@ -66,7 +66,7 @@ def test_each_key_has_its_own_pace(tmp_path: Path, clock: FakeClock) -> None:
 
 
 def test_accounts_with_the_same_key_share_its_pace(tmp_path: Path, clock: FakeClock) -> None:
-    limiters = paces_in(tmp_path, clock)
+    limiters = limiters_in(tmp_path, clock)
     request(limiters, ONE, clock)
     assert request(limiters, Secret("key-one"), clock) == pytest.approx(PACE)
 
@@ -78,7 +78,7 @@ def test_an_empty_past_holds_for_every_key(clock: FakeClock) -> None:
 
 
 def test_processes_share_the_pace_of_a_key(tmp_path: Path, clock: FakeClock) -> None:
-    one, other = paces_in(tmp_path, clock), paces_in(tmp_path, clock)
+    one, other = limiters_in(tmp_path, clock), limiters_in(tmp_path, clock)
     request(one, ONE, clock)
     assert request(other, ONE, clock) == pytest.approx(PACE, abs=0.01)
     acquire(one, ONE, clock)
@@ -88,11 +88,11 @@ def test_processes_share_the_pace_of_a_key(tmp_path: Path, clock: FakeClock) -> 
 
 
 def test_a_restart_goes_on_where_the_process_before_it_ended(tmp_path: Path, clock: FakeClock) -> None:
-    request(paces_in(tmp_path, clock), ONE, clock)
+    request(limiters_in(tmp_path, clock), ONE, clock)
     clock.advance(5)
-    assert request(paces_in(tmp_path, clock), ONE, clock) == pytest.approx(PACE - 5, abs=0.01)
+    assert request(limiters_in(tmp_path, clock), ONE, clock) == pytest.approx(PACE - 5, abs=0.01)
     clock.advance(900)
-    assert request(paces_in(tmp_path, clock), ONE, clock) == 0
+    assert request(limiters_in(tmp_path, clock), ONE, clock) == 0
 
 
 @pytest.mark.parametrize("boots", [("this-boot", "this-boot"), ("unknown-1", "unknown-2")])
@@ -100,55 +100,19 @@ def test_the_files_names_do_not_tell_the_key_but_are_the_same_everywhere(
     tmp_path: Path, clock: FakeClock, boots: tuple[str, str]
 ) -> None:
     for directory, boot in zip(("here", "there"), boots, strict=True):
-        request(paces_in(tmp_path / directory, clock, boot=boot), ONE, clock)
+        request(limiters_in(tmp_path / directory, clock, boot=boot), ONE, clock)
     (here,), (there,) = key_files(tmp_path / "here"), key_files(tmp_path / "there")
     assert here.name == there.name
     assert "key-one" not in here.name + here.read_text()
     assert here.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_names_are_of_this_boot_alone(tmp_path: Path, clock: FakeClock) -> None:
-    names = []
-    for boot in ("one-boot", "another"):
-        request(paces_in(tmp_path, clock, boot=boot), ONE, clock)
-        names.append(key_files(tmp_path))
-    assert len(names[0]) == len(names[1]) == 1, "those of the boot before are removed"
-    assert names[0] != names[1]
-
-
 def test_processes_that_cannot_tell_the_boot_never_believe_each_other(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    request(paces_in(tmp_path, clock, boot="unknown-1"), ONE, clock)
+    request(limiters_in(tmp_path, clock, boot="unknown-1"), ONE, clock)
     clock.advance(900)
-    assert request(paces_in(tmp_path, clock, boot="unknown-2"), ONE, clock) == pytest.approx(UNANSWERED)
-
-
-@pytest.mark.parametrize(("before", "after"), [("all", "account"), ("account", "all")])
-def test_a_restart_with_the_other_scope_keeps_the_pace(
-    tmp_path: Path, clock: FakeClock, before: LimitScope, after: LimitScope
-) -> None:
-    acquire(paces_in(tmp_path, clock, before), ONE, clock)
-    waited = acquire(paces_in(tmp_path, clock, after), ONE, clock)
-    assert waited == pytest.approx(TIMEOUT + UNANSWERED, abs=0.01), "the request may still be under way"
-
-
-@pytest.mark.parametrize(("before", "after"), [("all", "account"), ("account", "all")])
-def test_a_process_with_the_other_scope_keeps_the_pace(
-    tmp_path: Path, clock: FakeClock, before: LimitScope, after: LimitScope
-) -> None:
-    one, other = paces_in(tmp_path, clock, before), paces_in(tmp_path, clock, after)
-    for limiters in (one, other):
-        request(limiters, ONE, clock)
-    clock.advance(900)
-    acquire(one, ONE, clock)
-    clock.advance(20)
-    assert isinstance(other.of(ONE).try_acquire(TIMEOUT), Wait)
-    one.of(ONE).release(answered=True)
-    expected = (
-        PACE if after == "all" else UNANSWERED
-    )  # the key's file was removed as outdated: the past is unknown
-    assert acquire(other, ONE, clock) == pytest.approx(expected, abs=0.01)
+    assert request(limiters_in(tmp_path, clock, boot="unknown-2"), ONE, clock) == pytest.approx(UNANSWERED)
 
 
 @pytest.mark.parametrize(("before", "after"), [("all", "account"), ("account", "all")])
@@ -166,58 +130,21 @@ def test_another_scope_while_running_waits_one_pace(
     assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED)
 
 
-def test_keys_are_forgotten_by_one_pace_for_all(tmp_path: Path, clock: FakeClock) -> None:
-    limiters = paces_in(tmp_path, clock)
-    request(limiters, ONE, clock)
-    request(limiters, OTHER, clock)
-    assert len(key_files(tmp_path)) == 2
-    clock.advance(PACE)
-    request(paces_in(tmp_path, clock, "all"), ONE, clock)
-    assert not key_files(tmp_path)
-    assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED), "the past is unknown"
-
-
 @pytest.mark.parametrize("damage", [b"", b"\0" * 64, b"pace-1 this-boot nonsense 00000000\n"])
 def test_a_damaged_file_makes_the_past_of_its_key_unknown(
     tmp_path: Path, clock: FakeClock, damage: bytes
 ) -> None:
-    request(paces_in(tmp_path, clock), ONE, clock)
+    request(limiters_in(tmp_path, clock), ONE, clock)
     (file,) = key_files(tmp_path)
-    request(paces_in(tmp_path, clock), OTHER, clock)
+    request(limiters_in(tmp_path, clock), OTHER, clock)
     clock.advance(900)
     file.write_bytes(damage)
-    assert request(paces_in(tmp_path, clock), OTHER, clock) == 0
-    assert request(paces_in(tmp_path, clock), ONE, clock) == pytest.approx(UNANSWERED)
-
-
-def test_a_damaged_file_of_a_key_makes_the_past_of_all_unknown(tmp_path: Path, clock: FakeClock) -> None:
-    together = paces_in(tmp_path, clock, "all")
-    request(together, ONE, clock)
-    request(paces_in(tmp_path, clock), ONE, clock)
-    clock.advance(900)
-    key_files(tmp_path)[0].write_bytes(b"\0")
-    assert request(together, ONE, clock) == pytest.approx(UNANSWERED)
-    assert request(together, ONE, clock) == pytest.approx(PACE)
-
-
-@pytest.mark.parametrize(("before", "after"), [("all", "account"), ("account", "all")])
-def test_an_instant_of_the_other_scope_beyond_any_deadline_is_not_believed(
-    tmp_path: Path, clock: FakeClock, before: LimitScope, after: LimitScope
-) -> None:
-    request(paces_in(tmp_path, clock, before), ONE, clock)
-    (file,) = [*key_files(tmp_path), tmp_path / FILE_NAME][:1]
-    limiters = paces_in(tmp_path, clock, after)
-    request(limiters, ONE, clock)
-    with LockFile(StateDirectory(tmp_path), "this-boot", file.name).locked() as locked:
-        assert locked
-        locked.write(clock.monotonic() + 10 * MAX_TIMEOUT)
-    clock.advance(900)
-    assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED)
-    assert request(limiters, ONE, clock) == pytest.approx(PACE)
+    assert request(limiters_in(tmp_path, clock), OTHER, clock) == 0
+    assert request(limiters_in(tmp_path, clock), ONE, clock) == pytest.approx(UNANSWERED)
 
 
 def test_a_lost_directory_makes_the_past_of_each_key_unknown(tmp_path: Path, clock: FakeClock) -> None:
-    limiters = paces_in(tmp_path, clock)
+    limiters = limiters_in(tmp_path, clock)
     for key in (ONE, OTHER):
         request(limiters, key, clock)
     clock.advance(900)
@@ -249,25 +176,6 @@ def test_what_failed_in_one_scope_does_not_count_in_the_other(tmp_path: Path, cl
     assert directory.writable
 
 
-def test_keys_that_are_no_longer_used_are_forgotten_after_a_day(tmp_path: Path, clock: FakeClock) -> None:
-    limiters = paces_in(tmp_path, clock)
-    request(limiters, ONE, clock)
-    for _ in range(25):
-        clock.advance(3600)
-        request(limiters, OTHER, clock)
-    assert len(key_files(tmp_path)) == 1
-    assert request(limiters, OTHER, clock) == pytest.approx(PACE)
-    assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED), "the past is unknown"
-
-
-def test_a_key_in_use_by_another_process_is_not_forgotten(tmp_path: Path, clock: FakeClock) -> None:
-    one, other = paces_in(tmp_path, clock), paces_in(tmp_path, clock)
-    for limiters, key in ((one, ONE), (other, OTHER)) * 30:
-        clock.advance(3600)
-        request(limiters, key, clock)
-    assert len(key_files(tmp_path)) == 2
-
-
 def test_what_is_used_of_the_limit_is_the_most_of_any_key(tmp_path: Path, clock: FakeClock) -> None:
     limiters = RateLimiters(5, clock, past_is_empty=True, scope="account")
     assert limiters.requests_last_minute() == 0
@@ -288,51 +196,95 @@ def test_another_limit_holds_for_keys_known_and_new(clock: FakeClock) -> None:
         assert request(limiters, key, clock) == pytest.approx(30.5)
 
 
-def arrivals_of_a_fleet(
-    directory: Path, seed: int, lose_state: bool, processes: int
-) -> dict[str, list[float]]:
-    """Play an hour of processes that crash, switch scope and lose their state; return when requests of keys arrived.
+@pytest.mark.parametrize(("before", "after"), [("all", "account"), ("account", "all")])
+def test_a_restart_under_the_other_scope_takes_the_past_as_unknown_and_removes_what_was_left(
+    tmp_path: Path, clock: FakeClock, before: LimitScope, after: LimitScope
+) -> None:
+    for key in (ONE, OTHER):
+        request(limiters_in(tmp_path, clock, before), key, clock)
+    left = set(tmp_path.iterdir())
+    clock.advance(900)
+    restarted = limiters_in(tmp_path, clock, after)
+    assert request(restarted, ONE, clock) == pytest.approx(UNANSWERED)
+    assert not left & set(tmp_path.iterdir())
+    assert request(restarted, ONE, clock) == pytest.approx(PACE)
 
-    Each arrival lies at random between the sending and the answer; that of a killed process before its end.
-    """
-    dice = random.Random(seed)
-    clock = FakeClock()
-    keys = [Secret(f"key-{number}") for number in range(3)]
-    arrivals: dict[str, list[float]] = {key.reveal(): [] for key in keys}
-    fleet: dict[int, RateLimiters] = {}
-    flying: dict[int, tuple[Secret, float]] = {}
-    end = clock.monotonic() + 3600
-    while clock.monotonic() < end:
-        number = dice.randrange(processes)
-        if number in flying:
-            key, answer = flying[number]
-            if clock.monotonic() < answer:
-                clock.advance(dice.uniform(0, 0.5))
-                continue
-            del flying[number]
-            fleet[number].of(key).release(answered=True)
-        scope: LimitScope = dice.choice(["all", "account"])
-        if number not in fleet or dice.random() < 0.03:
-            if lose_state and processes == 1:
-                for file in directory.iterdir():
-                    file.unlink()
-            fleet[number] = paces_in(directory, clock, scope)
-        elif dice.random() < 0.02:
-            fleet[number].configure(5, scope)
-        key = dice.choice(keys)
-        match fleet[number].of(key).try_acquire(TIMEOUT):
+
+def test_a_failed_write_for_a_key_that_was_replaced_counts_no_more_after_a_day(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    directory = StateDirectory(tmp_path / "state")
+    limiters = RateLimiters(5, clock, directory, "this-boot", scope="account")
+    request(limiters, ONE, clock)
+    directory.failed(next((tmp_path / "state").iterdir()).name, OSError(28, "no space"))
+    clock.advance(DAY + 60)
+    request(limiters, OTHER, clock)
+    assert directory.writable
+
+
+def test_an_idle_limiter_that_was_dropped_still_keeps_the_interval(tmp_path: Path, clock: FakeClock) -> None:
+    limiters = limiters_in(tmp_path, clock)
+    request(limiters, ONE, clock)
+    clock.advance(DAY + 60)
+    request(limiters, OTHER, clock)
+    assert request(limiters, ONE, clock) == 0
+    assert request(limiters, ONE, clock) == pytest.approx(PACE)
+
+
+class Fleet:
+    """Processes that share a state directory and a scope, crash at random, and lose their state."""
+
+    def __init__(self, directory: Path, seed: int, lose_state: bool, processes: int) -> None:
+        self.arrivals: dict[str, list[float]] = {f"key-{number}": [] for number in range(3)}
+        self._keys = [Secret(key) for key in self.arrivals]
+        self._directory = directory
+        self._dice = random.Random(seed)
+        self._clock = FakeClock()
+        self._loses_state = lose_state and processes == 1
+        self._processes = processes
+        self._scope: LimitScope = "all"
+        self._running: dict[int, RateLimiters] = {}
+        self._in_flight: dict[int, tuple[Secret, float]] = {}
+
+    def run(self, seconds: float) -> None:
+        """Let each process in turn do what is next."""
+        end = self._clock.monotonic() + seconds
+        while self._clock.monotonic() < end:
+            number = self._dice.randrange(self._processes)
+            if number not in self._in_flight:
+                self._restart_at_random(number)
+                self._try(number)
+            elif self._clock.monotonic() < self._in_flight[number][1]:
+                self._clock.advance(self._dice.uniform(0, 0.5))
+            else:
+                key, _ = self._in_flight.pop(number)
+                self._running[number].for_key(key).release(answered=True)
+
+    def _restart_at_random(self, number: int) -> None:
+        if not self._in_flight and self._dice.random() < 0.02:
+            self._scope = self._dice.choice(["all", "account"])
+            self._running = {}
+        if number in self._running and self._dice.random() >= 0.03:
+            return
+        if self._loses_state:
+            for file in self._directory.iterdir():
+                file.unlink()
+        self._running[number] = limiters_in(self._directory, self._clock, self._scope)
+
+    def _try(self, number: int) -> None:
+        key, clock = self._dice.choice(self._keys), self._clock
+        match self._running[number].for_key(key).try_acquire(TIMEOUT):
             case Wait(seconds):
-                clock.advance(min(seconds, dice.uniform(0.01, 1)))
+                clock.advance(min(seconds, self._dice.uniform(0.01, 1)))
             case Permission(deadline):
-                answer = min(clock.monotonic() + dice.choice([0.01, 0.3, 2, 29, 60]), deadline)
-                arrived = dice.uniform(clock.monotonic(), answer)
-                arrivals[key.reveal()].append(arrived)
-                if dice.random() < 0.2:
+                answer = min(clock.monotonic() + self._dice.choice([0.01, 0.3, 2, 29, 60]), deadline)
+                arrived = self._dice.uniform(clock.monotonic(), answer)
+                self.arrivals[key.reveal()].append(arrived)
+                if self._dice.random() < 0.2:  # killed
                     clock.advance(max(0.0, arrived - clock.monotonic()))
-                    del fleet[number]
+                    del self._running[number]
                 else:
-                    flying[number] = key, answer
-    return arrivals
+                    self._in_flight[number] = key, answer
 
 
 @settings(max_examples=25)
@@ -340,16 +292,7 @@ def arrivals_of_a_fleet(
 def test_no_sliding_minute_ever_holds_more_than_five_of_a_key(
     tmp_path_factory: pytest.TempPathFactory, seed: int, lose_state: bool, processes: int
 ) -> None:
-    arrivals = arrivals_of_a_fleet(tmp_path_factory.mktemp("state"), seed, lose_state, processes)
-    assert max(most_in_60s(sorted(of_key)) for of_key in arrivals.values()) <= 5
-    assert sum(len(of_key) for of_key in arrivals.values()) > 10
-
-
-def test_the_pace_for_all_holds_beside_processes_that_pace_by_key(tmp_path: Path, clock: FakeClock) -> None:
-    """Only what the process that paces all together sends itself is bounded then, and each key."""
-    by_key = paces_in(tmp_path, clock)
-    request(by_key, ONE, clock)
-    limiters = paces_in(tmp_path, clock, "all")
-    acquire(by_key, OTHER, clock)
-    assert isinstance(limiters.of(ONE).try_acquire(TIMEOUT), Wait)
-    assert (tmp_path / FILE_NAME).exists()
+    fleet = Fleet(tmp_path_factory.mktemp("state"), seed, lose_state, processes)
+    fleet.run(3600)
+    assert max(most_in_60s(sorted(of_key)) for of_key in fleet.arrivals.values()) <= 5
+    assert sum(len(of_key) for of_key in fleet.arrivals.values()) > 10

@@ -39,9 +39,15 @@ def store(path: Path, *names: str | None, base_url: str = URL) -> Store:
     return new
 
 
+def publish(to: Store, published: Account, key: Secret) -> None:
+    """Publish figures that a key brought, and write them."""
+    to.publish(published, key)
+    to.save()
+
+
 def kept(path: Path, name: str | None = None, figures: Figures = FIGURES) -> Path:
     """Keep figures; return the file they are in."""
-    store(path, name).publish(account(name, figures), key=KEY)
+    publish(store(path, name), account(name, figures), KEY)
     return max(path.glob("figures*"), key=lambda file: file.stat().st_mtime_ns)
 
 
@@ -51,9 +57,9 @@ def kept(path: Path, name: str | None = None, figures: Figures = FIGURES) -> Pat
 def test_a_snapshot_never_changes(tmp_path: Path) -> None:
     one = store(tmp_path, "a", "b", "c")
     before = one.snapshot
-    one.publish(account("b", FIGURES), key=KEY)
+    publish(one, account("b", FIGURES), KEY)
     after = one.snapshot
-    one.publish(account("b", MORE), key=KEY)
+    publish(one, account("b", MORE), KEY)
     assert [known.figures for known in before] == [Figures(), Figures(), Figures()]
     assert [known.figures for known in after] == [Figures(), FIGURES, Figures()]
     assert [known.name for known in one.snapshot] == ["a", "b", "c"]
@@ -64,18 +70,18 @@ def test_a_snapshot_never_changes(tmp_path: Path) -> None:
 def test_without_a_directory_nothing_is_kept() -> None:
     one = Store()
     one.replace((account(),))
-    one.publish(account(None, FIGURES), key=KEY)
+    publish(one, account(None, FIGURES), KEY)
     assert one.snapshot[0].figures == FIGURES
     assert one.load(None, KEY) == Figures()
 
 
 def test_only_new_figures_are_written(tmp_path: Path) -> None:
     one = store(tmp_path / "state")
-    one.publish(account(), key=KEY)
+    publish(one, account(), KEY)
     one.publish(account(None, FIGURES))
-    one.publish(account(None, FIGURES), key=KEY)
+    publish(one, account(None, FIGURES), KEY)
     assert not (tmp_path / "state").exists()
-    one.publish(account(None, MORE), key=KEY)
+    publish(one, account(None, MORE), KEY)
     assert [file.name for file in (tmp_path / "state").iterdir()] == ["figures.json"]
 
 
@@ -200,7 +206,7 @@ def test_a_directory_in_place_of_the_file(tmp_path: Path, caplog: pytest.LogCapt
     one = store(tmp_path)
     unused(one, caplog)
     caplog.clear()
-    one.publish(account(None, FIGURES), key=KEY)
+    publish(one, account(None, FIGURES), KEY)
     assert one.snapshot[0].figures == FIGURES
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert list(tmp_path.iterdir()) == [file], "nothing half-written stays"
@@ -216,26 +222,27 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path, caplog: pytest.LogCaptu
     unused(one, caplog)
     caplog.clear()
     for figures in (FIGURES, MORE, FIGURES):
-        one.publish(account(None, figures), key=KEY)
+        publish(one, account(None, figures), KEY)
         assert one.snapshot[0].figures == figures
         assert not directory.writable
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     blocking.unlink()
     for figures in (MORE, FIGURES):
-        one.publish(account(None, figures), key=KEY)
+        publish(one, account(None, figures), KEY)
         assert directory.writable
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
     assert Store(directory).snapshot == ()
     assert one.load(None, KEY) == FIGURES
 
 
-def test_what_could_not_be_kept_is_kept_later_though_it_is_not_new_any_more(tmp_path: Path) -> None:
+def test_figures_that_could_not_be_written_are_written_by_the_next_save(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("in the way")
     one = store(tmp_path / "state", "a", "b")
     for name in "ab":
-        one.publish(account(name, FIGURES), key=KEY)
+        publish(one, account(name, FIGURES), KEY)
     (tmp_path / "state").unlink()
     one.publish(account("a", FIGURES))
+    one.save()
     for name in "ab":
         assert store(tmp_path / "state", name).load(name, KEY) == FIGURES
 
@@ -244,15 +251,15 @@ def test_the_trouble_of_an_account_goes_with_it(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path)
     one = Store(directory)
     one.replace((account("a"), account("b")))
-    one.publish(account("a", FIGURES), key=KEY)
+    publish(one, account("a", FIGURES), KEY)
     (file,) = tmp_path.iterdir()
     file.unlink()
     file.mkdir()
-    one.publish(account("a", MORE), key=KEY)
+    publish(one, account("a", MORE), KEY)
     writable = [directory.writable]
     one.replace((account("b"),))
     writable.append(directory.writable)
-    one.publish(account("b", FIGURES), key=KEY)
+    publish(one, account("b", FIGURES), KEY)
     writable.append(directory.writable)
     assert writable == [False, True, True]
 
@@ -260,7 +267,7 @@ def test_the_trouble_of_an_account_goes_with_it(tmp_path: Path) -> None:
 def test_figures_of_an_api_that_is_not_asked_any_more_are_not_kept(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("in the way")
     one = store(tmp_path / "state")
-    one.publish(account(None, FIGURES), key=KEY)
+    publish(one, account(None, FIGURES), KEY)
     (tmp_path / "state").unlink()
     one.base_url = "http://other.example"
     one.replace((account(),))
@@ -289,7 +296,7 @@ def test_processes_of_the_same_number_write_different_files(
     replaced: list[str] = []
     monkeypatch.setattr(os, "replace", lambda temporary, _: replaced.append(str(temporary)))
     for _ in range(2):
-        store(tmp_path).publish(account(None, FIGURES), key=KEY)
+        publish(store(tmp_path), account(None, FIGURES), KEY)
     assert len(set(replaced)) == 2
 
 

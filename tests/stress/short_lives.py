@@ -16,7 +16,9 @@ import time
 from pathlib import Path
 
 from exporter.model import Account, Figures, MonthFigures, Query
-from exporter.ratelimit.limiter import RateLimiter, Wait
+from exporter.ratelimit.decision import Wait
+from exporter.ratelimit.limiter import RateLimiter, boot_id
+from exporter.ratelimit.lock_file import LockFile
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
@@ -56,7 +58,7 @@ def live(directory: Path, begin: float, reporter: Reporter) -> None:
     state = StateDirectory(directory)
     store = Store(state)
     store.replace((Account(None, None, Figures(), {}, {}),))
-    limiter = RateLimiter(5, clock, state)
+    limiter = RateLimiter(5, clock, LockFile(state, boot_id()))
     kept = store.load(None, KEY)
     number = int(kept.fetched.get(Query.STATISTICS, 0))
     reporter.report("whole" if kept in (Figures(), figures_numbered(number)) else "torn", number)
@@ -67,6 +69,7 @@ def live(directory: Path, begin: float, reporter: Reporter) -> None:
         clock.advance(LATENCY)
         number += 1
         store.publish(Account(None, None, figures_numbered(number), {}, {}), key=KEY)
+        store.save()
         reporter.report("kept", number)
         limiter.release(answered=True)
 

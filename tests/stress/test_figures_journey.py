@@ -133,7 +133,7 @@ def known_past(state: Path, keys: list[str]) -> None:
     earlier = FakeClock(monotonic=time.monotonic() - 60)
     limiters = RateLimiters(5, earlier, StateDirectory(state), scope="account")
     for key in keys:
-        limiters.of(Secret(key)).try_acquire(TIMEOUT)
+        limiters.for_key(Secret(key)).try_acquire(TIMEOUT)
 
 
 def configured(path: Path, keys: dict[str, str], url: str, statistics: str) -> Path:

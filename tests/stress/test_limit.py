@@ -52,7 +52,7 @@ def test_an_exporter_without_a_pace_is_noticed(started: Started, state: Path) ->
     provider = Provider(1, (0, 0.1))
     field = Field(started, provider, state, 30, provider.base_url)
     unpaced = (
-        "import exporter.ratelimit.limiter as limiter; limiter._MINUTE_WITH_MARGIN = 1; "
+        "import exporter.ratelimit.decision as decision; decision.MINUTE_WITH_MARGIN = 1; "
         "import exporter.__main__ as m; m.main()"
     )
     field.exporter(program=(sys.executable, "-c", unpaced))

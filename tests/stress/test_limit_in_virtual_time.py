@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from exporter.config.api_key import KeySource
 from exporter.config.settings import AccountSettings, Settings
-from exporter.model import Failure, Figures, Query, Reason
+from exporter.model import Failure, Query, Reason
 from exporter.polling.poller import Poller
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
 from tests.stress.arrivals import LIMIT, Arrival, judge, least_gap
-from tests.support.fakes import FakeClock
+from tests.support.fakes import FakeClock, FakeFetcher
 
 HOUR = 3600.0
 
@@ -34,7 +34,7 @@ class StoppingClock(FakeClock):
         super().advance(seconds + (70 if self._dice.random() < self._share else 0))
 
 
-class FarClient:
+class FarClient(FakeFetcher):
     """Sends requests that arrive late, and after they were given up. What then happens, `behave` says."""
 
     def __init__(self, clock: FakeClock, dice: random.Random, behave: "Behaviour") -> None:
@@ -43,12 +43,8 @@ class FarClient:
         self.dice = dice
         self._behave = behave
 
-    def fetch(self, query: Query, key: Secret, figures: Figures, deadline: float) -> Figures:
+    def ask(self, query: Query, key: Secret, deadline: float) -> None:
         self._behave(self, key.reveal(), deadline)
-        return figures
-
-    def cut_off(self) -> None:
-        raise NotImplementedError
 
     def send(self, key: str, deadline: float) -> None:
         """Let a request leave, if it is not too late for that."""

@@ -3,7 +3,9 @@
 import threading
 from datetime import datetime
 
+from exporter.model import Credits, MonthFigures, Query, SubaccountPage
 from exporter.months import PARIS
+from exporter.secret import Secret
 
 START = datetime(2026, 11, 23, 12, tzinfo=PARIS).timestamp()
 
@@ -37,3 +39,29 @@ class FakeClock:
     def set_paris(self, *moment: int) -> None:
         """Set the wall clock to a moment in Paris: year, month, day, hour …."""
         self.wall = datetime(*moment, tzinfo=PARIS).timestamp()  # type: ignore[arg-type, misc]
+
+
+class FakeFetcher:
+    """A client whose answers are always the same, once `ask` lets a request pass."""
+
+    def ask(self, query: Query, key: Secret, deadline: float) -> None:
+        """Take note of a request, or raise Failure."""
+        raise NotImplementedError
+
+    def fetch_history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:
+        self.ask(Query.STATISTICS, key, deadline)
+        return {"2026-10": MonthFigures(10.0, 100)}
+
+    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures]:
+        self.ask(Query.CURRENT_MONTH, key, deadline)
+        return "2026-11", MonthFigures(5.0, 50)
+
+    def fetch_credits(self, key: Secret, deadline: float) -> Credits:
+        self.ask(Query.CREDITS, key, deadline)
+        return Credits(99.0, "EUR", {"sms": 7}, 0)
+
+    def fetch_subaccounts(self, page: int, key: Secret, deadline: float) -> SubaccountPage:
+        raise AssertionError("nobody has sub-accounts here")
+
+    def cut_off(self) -> None:
+        raise AssertionError("nothing here ends a request")

@@ -1,0 +1,49 @@
+"""What each query asks the client, and where the answer goes in the figures."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from exporter.clock import Clock
+from exporter.model import Credits, Figures, MonthFigures, Query, SubaccountPage
+from exporter.months import month_of, paris_date
+from exporter.secret import Secret
+
+Merge = Callable[[Figures], Figures]
+"""Puts an answer into the figures that are known when it comes."""
+
+
+class Fetcher(Protocol):
+    """What polling needs of a client. Every `fetch` ends before `deadline`, and raises Failure."""
+
+    def fetch_history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:
+        """Return the figures of past months, by month."""
+
+    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures]:
+        """Return the running month and its figures so far."""
+
+    def fetch_credits(self, key: Secret, deadline: float) -> Credits:
+        """Return what is left on the account."""
+
+    def fetch_subaccounts(self, page: int, key: Secret, deadline: float) -> SubaccountPage:
+        """Return one page of the account's sub-accounts."""
+
+    def cut_off(self) -> None:
+        """End a running request at once, from another thread."""
+
+
+def ask(client: Fetcher, query: Query, key: Secret, deadline: float, clock: Clock) -> Merge:
+    """Send the query's request. Raises Failure."""
+    asked_in = month_of(paris_date(clock.time()))
+    match query:
+        case Query.STATISTICS:
+            history = client.fetch_history(key, deadline)
+            fetched = clock.time()
+            return lambda figures: figures.with_history(history, asked_in, fetched)
+        case Query.CURRENT_MONTH:
+            month, so_far = client.fetch_current_month(key, deadline)
+            fetched = clock.time()
+            return lambda figures: figures.with_current_month(month, so_far, fetched)
+        case Query.CREDITS:
+            left = client.fetch_credits(key, deadline)
+            fetched = clock.time()
+            return lambda figures: figures.with_credits(left, fetched)
