@@ -6,6 +6,7 @@ It shows figures that an exporter kept, and asks nobody.
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Everything(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families as they are now."""
-        yield from metrics.collect(self._service._store.snapshot, self._service._status())
+        yield from metrics.collect(self._service._store.snapshot, self._service._status(), time.time())
         yield from PROCESS_COLLECTOR.collect()
 
     def describe(self) -> list[Metric]:

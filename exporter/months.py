@@ -36,6 +36,13 @@ def month_end(month: str) -> float:
     return month_start(next_month(month)) - 1
 
 
+def running_month(timestamp: float) -> tuple[str, float]:
+    """Return the month it is in Paris at a Unix time, and how much of it has passed: 0 at its start, less than 1."""
+    month = month_of(paris_date(timestamp))
+    start, end = month_start(month), month_start(next_month(month))
+    return month, (timestamp - start) / (end - start)
+
+
 def first_and_last_day(month: str) -> tuple[date, date]:
     """Return the days between which a month lies, both included."""
     first = date.fromisoformat(f"{month}-01")

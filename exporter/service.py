@@ -118,10 +118,13 @@ class Service:
         """Yield all metrics as they are now, account by account."""
         status = self._status()
         offset = status.wall_clock_offset
-        for account in self._store.snapshot:
+        snapshot = self._store.snapshot
+        for account in snapshot:
             yield Part(
                 ("account", account.name), partial(metrics.of_accounts, (account,), offset), (account, offset)
             )
+        # By itself, because it is never the same again, and the accounts' other families seldom change.
+        yield Part("month", lambda: [metrics.of_running_month(snapshot, self._clock.time())])
         yield Part("exporter", partial(metrics.of_exporter, status), status)
         yield Part("process", PROCESS_COLLECTOR.collect)
 

@@ -11,7 +11,9 @@ from exporter.months import (
     month_of,
     month_start,
     months_between,
+    next_month,
     paris_date,
+    running_month,
 )
 
 
@@ -54,6 +56,39 @@ def test_a_month_starts_at_midnight_in_paris(month: str, start: float) -> None:
 )
 def test_the_day_is_that_of_paris(moment: float, day: date) -> None:
     assert paris_date(moment) == day
+
+
+@pytest.mark.parametrize(
+    ("moment", "month", "passed", "length"),
+    [  # hours of the month that have passed, and that it has
+        (utc(2026, 11, 15, 23), "2026-11", 15 * 24, 30 * 24),
+        (utc(2026, 12, 31, 23), "2027-01", 0, 31 * 24),
+        (utc(2026, 3, 29, 0), "2026-03", 28 * 24 + 1, 31 * 24 - 1),
+        (utc(2026, 3, 29, 2), "2026-03", 28 * 24 + 3, 31 * 24 - 1),
+        (utc(2026, 3, 31, 21), "2026-03", 31 * 24 - 2, 31 * 24 - 1),
+        (utc(2026, 10, 25, 0), "2026-10", 24 * 24 + 2, 31 * 24 + 1),
+        (utc(2026, 10, 25, 2), "2026-10", 24 * 24 + 4, 31 * 24 + 1),
+        (utc(2026, 10, 31, 22), "2026-10", 31 * 24, 31 * 24 + 1),
+    ],
+)
+def test_the_share_of_the_running_month_counts_the_hours_that_its_clock_changes_leave(
+    moment: float, month: str, passed: int, length: int
+) -> None:
+    name, elapsed = running_month(moment)
+    assert name == month
+    assert elapsed == pytest.approx(passed / length, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "month", ["2026-01", "2026-02", "2026-03", "2026-04", "2026-10", "2026-11", "2028-02"]
+)
+def test_a_month_runs_from_its_first_second_in_paris_to_its_last(month: str) -> None:
+    first, last = month_start(month), month_start(next_month(month)) - 1
+    assert running_month(first) == (month, 0)
+    assert running_month(first - 1)[0] < month
+    name, elapsed = running_month(last)
+    assert name == month
+    assert 1 - 1e-6 < elapsed < 1
 
 
 def test_months_sort_as_text() -> None:

@@ -261,9 +261,30 @@ def test_account_by_account_the_page_is_that_of_all_at_once(clock: FakeClock, ca
     for snapshot in (CASES[case], changed):
         store_of(service).replace(snapshot)
         registry = SimpleNamespace(
-            collect=lambda: metrics.collect(store_of(service).snapshot, service._status())
+            collect=lambda: metrics.collect(store_of(service).snapshot, service._status(), clock.time())
         )
         assert page(exposition, clock).startswith(generate_latest(registry))
+
+
+def test_the_running_month_changes_at_midnight_in_paris_and_nothing_else_is_encoded_again(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, _ = made(clock, "a", "b")
+    exposition = Exposition(service.parts, clock)
+    clock.set_paris(2026, 12, 31, 23, 59, 58)
+
+    def ratios() -> list[bytes]:
+        shown = page(exposition, clock).splitlines()
+        return [line for line in shown if line.startswith(b"smspartner_month_elapsed_ratio{")]
+
+    last = 1 - 1 / (31 * 86400)
+    assert ratios() == [
+        f'smspartner_month_elapsed_ratio{{account="{name}",month="2026-12"}} {last}'.encode() for name in "ab"
+    ]
+    monkeypatch.setattr(metrics, "of_accounts", lambda *_: pytest.fail("the accounts did not change"))
+    assert ratios() == [
+        f'smspartner_month_elapsed_ratio{{account="{name}",month="2027-01"}} 0.0'.encode() for name in "ab"
+    ]
 
 
 def test_when_the_clock_is_stepped_the_next_poll_moves_with_it(clock: FakeClock) -> None:

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 
 from exporter import __version__
 from exporter.model import Account, Reason, RequestStats, Snapshot, Status
-from exporter.months import month_start
+from exporter.months import month_start, running_month
 
 Labels = tuple[str, ...]
 Samples = Iterator[tuple[Labels, float]]
@@ -41,6 +41,11 @@ def _sent(account: Account, _: float) -> Samples:
 def _month_starts(account: Account, _: float) -> Samples:
     for month in account.figures.months:
         yield (month,), month_start(month)
+
+
+def _info(account: Account, _: float) -> Samples:
+    credit = account.figures.credits
+    yield ((credit.currency or "") if credit else "",), 1
 
 
 def _balance(account: Account, _: float) -> Samples:
@@ -113,6 +118,12 @@ ACCOUNT_GAUGES = (
         _month_starts,
     ),
     AccountMetric(
+        "smspartner_account_info",
+        "The account's currency, empty while none is known. Always 1. API field: currency of me.",
+        ("currency",),
+        _info,
+    ),
+    AccountMetric(
         "smspartner_balance",
         "Money left on the account, in the currency of the label. API field: balance (or solde) of me.",
         ("currency",),
@@ -161,24 +172,21 @@ REQUEST_DURATION = "smspartner_api_request_duration_seconds"
 FAILURES = "smspartner_api_failures"
 
 
-def collect(snapshot: Snapshot, status: Status) -> Iterator[Metric]:
-    """Yield every metric family of the exporter, those of the accounts first."""
+def collect(snapshot: Snapshot, status: Status, now: float) -> Iterator[Metric]:
+    """Yield every metric family of the exporter at a Unix time, those of the accounts first."""
     yield from of_accounts(snapshot, status.wall_clock_offset)
+    yield of_running_month(snapshot, now)
     yield from of_exporter(status)
 
 
 def of_accounts(snapshot: Snapshot, wall_clock_offset: float) -> Iterator[Metric]:
     """Yield the families of the accounts."""
-    account_label = ("account",) if any(account.name is not None for account in snapshot) else ()
-
-    def own(account: Account) -> Labels:
-        return () if account.name is None else (account.name,)
-
+    account_label = _account_label(snapshot)
     for metric in ACCOUNT_GAUGES:
         family = GaugeMetricFamily(metric.name, metric.help, labels=(*account_label, *metric.labels))
         for account in snapshot:
             for labels, value in metric.samples(account, wall_clock_offset):
-                family.add_metric((*own(account), *labels), value)
+                family.add_metric((*_own(account), *labels), value)
         yield family
     durations = SummaryMetricFamily(
         REQUEST_DURATION,
@@ -193,12 +201,33 @@ def of_accounts(snapshot: Snapshot, wall_clock_offset: float) -> Iterator[Metric
     for account in snapshot:
         for endpoint in account.endpoints:
             request_stats = account.request_stats.get(endpoint, RequestStats())
-            labels = (*own(account), endpoint)
+            labels = (*_own(account), endpoint)
             durations.add_metric(labels, count_value=request_stats.count, sum_value=request_stats.seconds)
             for reason in Reason:
                 failures.add_metric((*labels, reason), request_stats.failures.get(reason, 0))
     yield durations
     yield failures
+
+
+def of_running_month(snapshot: Snapshot, now: float) -> Metric:
+    """Return the one family of the accounts that changes by itself as time passes."""
+    month, elapsed = running_month(now)
+    family = GaugeMetricFamily(
+        "smspartner_month_elapsed_ratio",
+        "Share of the running month in Europe/Paris that has passed, 0 to 1. No other month has it.",
+        labels=(*_account_label(snapshot), "month"),
+    )
+    for account in snapshot:
+        family.add_metric((*_own(account), month), elapsed)
+    return family
+
+
+def _account_label(snapshot: Snapshot) -> Labels:
+    return ("account",) if any(account.name is not None for account in snapshot) else ()
+
+
+def _own(account: Account) -> Labels:
+    return () if account.name is None else (account.name,)
 
 
 def of_exporter(status: Status) -> Iterator[Metric]:

@@ -62,7 +62,7 @@ def key(raw: RawReply, query: Query) -> Figures | Failure:
 def shown(figures: Figures) -> dict[tuple[str, ...], float]:
     """What a scrape finds, the same in both formats: the names, the label values, the values."""
     account = Account("a", None, figures, {query: Poll(due=0.0) for query in Query}, {})
-    parts = (Part("all", lambda: collect((account,), STATUS)),)
+    parts = (Part("all", lambda: collect((account,), STATUS, 0)),)
     exposition = Exposition(lambda: parts, FakeClock())
     formats = [
         {

@@ -46,9 +46,9 @@ def test_series_are_those_of_a_live_scrape(name: str | None) -> None:
     status = Status(900, 5, 0, True, True, 0, 0)
     live = {
         (sample.name, frozenset({**sample.labels, "job": "j", "instance": "i"}.items())): sample.value
-        for family in metrics.collect((account,), status)
+        for family in metrics.collect((account,), status, 0)
         for sample in family.samples
-        if "month" in sample.labels
+        if "month" in sample.labels and family.name != "smspartner_month_elapsed_ratio"
     }
     past = series_of(MonthSamples({"job": "j", "instance": "i"}, {name: FIGURES}).render())
     assert {series: value for series, (value, _) in past.items()} == live

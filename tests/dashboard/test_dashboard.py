@@ -31,7 +31,7 @@ def metric_names(promql: str) -> set[str]:
 
 def exposed_names() -> Iterator[str]:
     suffixes = {"summary": ("_sum", "_count"), "counter": ("_total",)}
-    for family in metrics.collect((), STATUS):
+    for family in metrics.collect((), STATUS, 0):
         yield from (family.name + suffix for suffix in suffixes.get(family.type, ("",)))
 
 

@@ -35,7 +35,7 @@ def test_every_metric_is_listed_with_its_type_and_labels() -> None:
         request_stats={},
     )
     exposed = {}
-    for family in collect((account,), Status(900, 5, 0, True, True, 0.0, 0.0)):
+    for family in collect((account,), Status(900, 5, 0, True, True, 0.0, 0.0), 0):
         name = family.name + ("_total" if family.type == "counter" else "")
         assert family.samples, name
         exposed[name] = (family.type, sorted(family.samples[0].labels))

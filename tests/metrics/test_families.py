@@ -4,6 +4,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from types import SimpleNamespace
 
 import msgspec
@@ -28,6 +29,7 @@ from exporter.model import (
     RequestStats,
     Status,
 )
+from exporter.months import PARIS, month_start
 from tests.support.fakes import FakeClock
 from tests.support.running import TOOLS
 
@@ -47,12 +49,15 @@ SAMPLE = Figures(
 )
 GOOD = {query: Poll(due=2000.0 + number, succeeded=True) for number, query in enumerate(Query)}
 ACCOUNT = Account(None, 500, SAMPLE, GOOD, {})
+NOW = datetime(2021, 11, 16, tzinfo=PARIS).timestamp()
 NEW = Account(None, None, Figures(), {query: Poll(due=1000) for query in Query}, {})
 
 CONTRACT = {
     "sms_cost_monthly": ("gauge", {"month"}),
     "sms_sent_monthly": ("gauge", {"month"}),
     "smspartner_month_start_timestamp_seconds": ("gauge", {"month"}),
+    "smspartner_month_elapsed_ratio": ("gauge", {"month"}),
+    "smspartner_account_info": ("gauge", {"currency"}),
     "smspartner_balance": ("gauge", {"currency"}),
     "smspartner_credits": ("gauge", {"kind"}),
     "smspartner_queued_sms": ("gauge", set()),
@@ -81,7 +86,7 @@ REASONS = [
     "timeout",
     "invalid_reply",
 ]
-PER_ACCOUNT = [name for name, _ in zip(CONTRACT, range(11), strict=False)] + [
+PER_ACCOUNT = [name for name, _ in zip(CONTRACT, range(13), strict=False)] + [
     "smspartner_api_request_duration_seconds",
     "smspartner_api_failures_total",
 ]
@@ -89,6 +94,7 @@ SHOWS_FIELD = {
     "sms_cost_monthly": ("currency", "cost"),
     "sms_sent_monthly": ("SMS", "nb_send"),
     "smspartner_month_start_timestamp_seconds": ("Unix time", "year and m"),
+    "smspartner_account_info": ("currency", "currency of me"),
     "smspartner_balance": ("currency", "balance"),
     "smspartner_credits": ("SMS or HLR", "creditSms", "creditSmsECO", "creditHlr"),
     "smspartner_queued_sms": ("SMS", "toSend"),
@@ -96,13 +102,13 @@ SHOWS_FIELD = {
 }
 
 
-def text(*accounts: Account, status: Status = STATUS) -> str:
-    families = SimpleNamespace(collect=lambda: collect(accounts, status))
+def text(*accounts: Account, status: Status = STATUS, now: float = NOW) -> str:
+    families = SimpleNamespace(collect=lambda: collect(accounts, status, now))
     return generate_latest(families).decode()
 
 
-def lines(prefix: str, *accounts: Account, status: Status = STATUS) -> list[str]:
-    return [line for line in text(*accounts, status=status).splitlines() if line.startswith(prefix)]
+def lines(prefix: str, *accounts: Account, status: Status = STATUS, now: float = NOW) -> list[str]:
+    return [line for line in text(*accounts, status=status, now=now).splitlines() if line.startswith(prefix)]
 
 
 def named(name: str, account: Account = ACCOUNT) -> Account:
@@ -170,7 +176,7 @@ def families(exposition: str, parse: object) -> dict[str, Metric]:
 
 
 def openmetrics() -> str:
-    page = Exposition(lambda: [Part("all", lambda: collect((ACCOUNT,), STATUS))], FakeClock()).render(
+    page = Exposition(lambda: [Part("all", lambda: collect((ACCOUNT,), STATUS, NOW))], FakeClock()).render(
         "application/openmetrics-text", compress=False
     )
     return page.body.decode()
@@ -191,7 +197,7 @@ def test_every_family_is_as_promised(exposition: str, parse: object) -> None:
 
 
 def test_every_family_is_explained() -> None:
-    for family in collect((ACCOUNT,), STATUS):
+    for family in collect((ACCOUNT,), STATUS, NOW):
         assert re.fullmatch(r"[A-Z01].{15,}\.", family.documentation), family.name
         for word in SHOWS_FIELD.get(family.name, ()):
             assert word in family.documentation
@@ -223,6 +229,29 @@ def test_what_a_reply_did_not_name_is_absent() -> None:
     account = msgspec.structs.replace(ACCOUNT, figures=SAMPLE.with_credits(credit, 1))
     assert lines("smspartner_balance", account) + lines("smspartner_queued", account) == []
     assert lines("smspartner_credits", account) == ['smspartner_credits{kind="hlr"} 3.0']
+
+
+def test_the_running_month_alone_has_an_elapsed_ratio_known_or_not() -> None:
+    november = 'smspartner_month_elapsed_ratio{month="2021-11"} 0.5'
+    assert lines("smspartner_month_elapsed", ACCOUNT) == [november]
+    assert lines("smspartner_month_elapsed", NEW) == [november]
+    assert lines("smspartner_month_elapsed", ACCOUNT, now=month_start("2022-01")) == [
+        'smspartner_month_elapsed_ratio{month="2022-01"} 0.0'
+    ]
+    assert lines("smspartner_month_elapsed", named("a"), named("b", NEW)) == [
+        'smspartner_month_elapsed_ratio{account="a",month="2021-11"} 0.5',
+        'smspartner_month_elapsed_ratio{account="b",month="2021-11"} 0.5',
+    ]
+
+
+def test_an_account_has_a_currency_that_is_empty_while_unknown() -> None:
+    assert lines("smspartner_account_info", ACCOUNT) == ['smspartner_account_info{currency="EUR"} 1.0']
+    assert lines("smspartner_account_info", NEW) == ['smspartner_account_info{currency=""} 1.0']
+    unnamed = msgspec.structs.replace(ACCOUNT, figures=SAMPLE.with_credits(Credits(3.5, None, {}, 0), 1))
+    assert lines("smspartner_account_info", named("a"), named("b", unnamed)) == [
+        'smspartner_account_info{account="a",currency="EUR"} 1.0',
+        'smspartner_account_info{account="b",currency=""} 1.0',
+    ]
 
 
 # --- how polling goes

@@ -46,7 +46,7 @@ def exposed() -> dict[str, set[str]]:
     polls = {query: Poll(due=1.0, succeeded=True) for query in Query}
     account = Account("marketing", 500.0, figures, polls, {})
     status = Status(900.0, 5, 1, True, True, 1.0, 0.0)
-    samples = [sample for family in metrics.collect((account,), status) for sample in family.samples]
+    samples = [sample for family in metrics.collect((account,), status, 1.0) for sample in family.samples]
     return {sample.name: set(sample.labels) for sample in samples}
 
 

@@ -87,7 +87,7 @@ class Past:
             reload_success_time=self.at,
             wall_clock_offset=0,
         )
-        for family in metrics.collect(self.accounts, status):
+        for family in metrics.collect(self.accounts, status, self.at):
             for sample in family.samples:
                 labelled = {**sample.labels, "instance": self.instance}
                 labels = ",".join(f'{name}="{value}"' for name, value in labelled.items())
