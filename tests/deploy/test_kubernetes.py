@@ -140,7 +140,7 @@ def test_probes_are_answered_and_the_rules_find_what_the_service_monitor_scrapes
     }
     (reported,) = eventually(lambda: query(prometheus, 'smspartner_up{endpoint="statistics"}'), within=30)
     assert set(reported.labels) == {*up.labels, "endpoint"}
-    assert eventually(lambda: query(prometheus, "smspartner:cost_monthly:newest"), within=30)
+    assert eventually(lambda: query(prometheus, "smspartner:cost_daily:avg"), within=30)
 
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         path = CONTAINER[probe]["httpGet"]["path"]

@@ -1,4 +1,4 @@
-"""Alerts and recording rules: that they hold, that none is untested, that they name what the exporter exposes."""
+"""Alerts and recording rules: that they hold, that none is untested or unused, that they name what is exposed."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,8 @@ import yaml
 from exporter.durations import parse_duration
 from exporter.metrics import families as metrics
 from exporter.model import Account, Credits, Endpoint, Figures, MonthFigures, Poll, Query, Reason, Status
-from tests.support.running import ROOT, TOOLS, run
+from tests.support.dashboard import Past, account, ask, paris, prometheus_of
+from tests.support.running import ROOT, TOOLS, Running, Started, run
 
 PROMETHEUS = ROOT / "prometheus"
 RULES_FILE = PROMETHEUS / "rules.yml"
@@ -24,6 +25,10 @@ RECORDS = {rule["record"]: rule for rule in RULES if "record" in rule}
 CASE_FILES = sorted((PROMETHEUS / "tests").glob("*.test.yml"))
 CASES: list[dict[str, Any]] = [
     case for file in CASE_FILES for case in yaml.safe_load(file.read_text())["tests"]
+]
+
+INHIBITIONS: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / "alertmanager.yml").read_text())[
+    "inhibit_rules"
 ]
 
 # Prometheus 3 is not to be had on every system.
@@ -44,9 +49,9 @@ def exposed() -> dict[str, set[str]]:
         history=months, credits=Credits(1.0, "EUR", {"sms": 1}, 1), fetched=dict.fromkeys(Query, 1.0)
     )
     polls = {query: Poll(due=1.0, succeeded=True) for query in Query}
-    account = Account("marketing", 500.0, figures, polls, {})
+    marketing = Account("marketing", 500.0, figures, polls, {})
     status = Status(900.0, 5, 1, True, True, 1.0, 0.0)
-    samples = [sample for family in metrics.collect((account,), status, 1.0) for sample in family.samples]
+    samples = [sample for family in metrics.collect((marketing,), status, 1.0) for sample in family.samples]
     return {sample.name: set(sample.labels) for sample in samples}
 
 
@@ -97,7 +102,8 @@ def test_cases_feed_series_that_there_are() -> None:
         match = _SERIES.fullmatch(series)
         assert match, series
         labels = dict(re.findall(r'(\w+)="([^"]*)"', match["labels"] or ""))
-        assert set(labels) <= {*known[match["name"]], "job", "instance", "account"}, series
+        estate = {"job", "instance", "site", "replica"}
+        assert set(labels) <= {*known[match["name"]], "account", *estate}, series
         assert labels.get("reason", Reason.TIMEOUT) in set(Reason), series
         assert labels.get("endpoint", Endpoint.CREDITS) in set(Endpoint), series
 
@@ -121,6 +127,11 @@ def test_a_record_has_a_value_in_one_case_and_none_in_another(record: str) -> No
 
 
 @pytest.mark.parametrize("record", RECORDS)
+def test_a_record_is_used(record: str) -> None:
+    assert any(record in metrics_of(rule["expr"]) for rule in RULES)
+
+
+@pytest.mark.parametrize("record", RECORDS)
 def test_a_record_is_named_level_metric_operation(record: str) -> None:
     assert re.fullmatch(r"smspartner:[a-z_]+:[a-z0-9_]+", record)
 
@@ -128,6 +139,7 @@ def test_a_record_is_named_level_metric_operation(record: str) -> None:
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_tells_what_to_do(alert: str) -> None:
     rule = ALERTS[alert]
+    assert set(rule["labels"]) == {"severity", "subject", "exporter"}
     assert rule["labels"]["severity"] in {"critical", "warning"}
     assert rule["labels"]["subject"] in {"money", "polling", "exporter"}
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
@@ -148,6 +160,23 @@ def test_a_killed_exporter_resolves_no_alert_before_it_is_told() -> None:
     for alert, rule in ALERTS.items():
         if metrics_of(rule["expr"]) != {"up"}:
             assert parse_duration(rule["keep_firing_for"]) >= 2 * told_after, alert
+
+
+def test_only_what_tells_no_exporter_from_another_is_left_out_of_the_label_exporter() -> None:
+    (template,) = {rule["labels"]["exporter"] for rule in ALERTS.values()}
+    left_out = re.search(r"\^\((.+?)\)\$", template)
+    assert left_out
+    expressions = " ".join(rule["expr"] for rule in ALERTS.values())
+    of_metrics = set().union(*(labels for name, labels in exposed().items() if name in expressions))
+    of_records = {"currency"}
+    assert set(left_out[1].split("|")) == {"__name__"} | of_metrics | of_records
+
+
+@pytest.mark.parametrize("inhibition", INHIBITIONS)
+def test_only_alerts_of_one_known_exporter_inhibit_each_other(inhibition: dict[str, Any]) -> None:
+    assert inhibition["equal"][0] == "exporter"
+    for side in ("source_matchers", "target_matchers"):
+        assert 'exporter=~".+=.+"' in inhibition[side]
 
 
 @pytest.mark.journey
@@ -172,3 +201,105 @@ def test_the_example_starts_alertmanager() -> None:
 def test_alerts_go_to_those_they_concern(labels: str, receivers: str) -> None:
     config = f"--config.file={PROMETHEUS / 'alertmanager.yml'}"
     assert run(TOOLS / "amtool", "config", "routes", "test", config, *labels.split()).strip() == receivers
+
+
+# --- the calendar of Paris, of which promtool knows nothing: its time begins in 1970
+
+
+def expanded(promql: str) -> str:
+    """Return an expression with every recorded figure's own expression in its place."""
+    for record in RECORDS:
+        if record in promql:
+            return expanded(promql.replace(record, f"({RECORDS[record]['expr'].strip()})"))
+    return promql
+
+
+def spent(name: str, at: float, **months: float) -> Past:
+    """An account with a budget of 100 and 60 left, and what it had spent by then."""
+    costs = {month.lstrip("m").replace("_", "-"): (cost, 10) for month, cost in months.items()}
+    return Past(at, (account(name, costs, at, balance=(60.0, "EUR"), budget=100),))
+
+
+NEW_YEARS_EVE, NEW_YEAR = paris(2025, 12, 31, 23, 59, 59), paris(2026, 1, 1)
+LAST_OF_OCTOBER, FIRST_OF_NOVEMBER = paris(2026, 10, 31, 23, 30), paris(2026, 11, 1, 0, 30)
+SUMMER_TIME_BEGINS, FIRST_OF_APRIL = paris(2026, 3, 29, 4), paris(2026, 4, 1, 0, 10)
+EARLY, LATER = paris(2026, 3, 2, 13), paris(2026, 3, 2, 13, 20)
+PASTS = [
+    spent("eve", NEW_YEARS_EVE, m2025_12=150),
+    spent("not polled yet", NEW_YEAR, m2025_12=150),
+    spent("polled", NEW_YEAR, m2025_12=150, m2026_01=120),
+    spent("early", EARLY, m2026_02=10, m2026_03=6),
+    spent("later", LATER, m2026_02=10, m2026_03=6),
+    spent("summer", SUMMER_TIME_BEGINS, m2025_12=9, m2026_01=9, m2026_02=9, m2026_03=91),
+    spent("april", FIRST_OF_APRIL, m2026_03=101, m2026_04=0),
+    spent("october", LAST_OF_OCTOBER, m2026_10=101),
+    spent("november", FIRST_OF_NOVEMBER, m2026_10=101, m2026_11=1),
+]
+
+
+@pytest.fixture(scope="module")
+def calendar(processes: Started, tmp_path_factory: pytest.TempPathFactory) -> Running:
+    pasts = sorted(PASTS, key=lambda past: past.at)
+    return prometheus_of(processes, tmp_path_factory.mktemp("calendar"), pasts)
+
+
+@pytest.mark.journey
+@pytest.mark.parametrize(
+    ("at", "alert", "expected"),
+    [
+        (NEW_YEARS_EVE, "SmsPartnerBudgetExceeded", {("eve", "2025-12"): 150}),
+        (NEW_YEAR, "SmsPartnerBudgetExceeded", {("polled", "2026-01"): 120}),
+        (NEW_YEAR, "SmsPartnerBudgetForecastExceeded", {}),
+        (EARLY, "SmsPartnerBudgetForecastExceeded", {}),
+        (LATER, "SmsPartnerBudgetForecastExceeded", {("later", "2026-03"): 6 * 743 / (37 + 1 / 3)}),
+        (SUMMER_TIME_BEGINS, "SmsPartnerBudgetExceeded", {}),
+        (
+            SUMMER_TIME_BEGINS,
+            "SmsPartnerBudgetForecastExceeded",
+            {("summer", "2026-03"): 91 * 743 / (28 * 24 + 3)},
+        ),
+        (SUMMER_TIME_BEGINS, "SmsPartnerSpendUnusual", {("summer", "2026-03"): 91 * 743 / (28 * 24 + 3)}),
+        (FIRST_OF_APRIL, "SmsPartnerBudgetExceeded", {}),
+        (LAST_OF_OCTOBER, "SmsPartnerBudgetExceeded", {("october", "2026-10"): 101}),
+        (FIRST_OF_NOVEMBER, "SmsPartnerBudgetExceeded", {}),
+        (FIRST_OF_NOVEMBER, "SmsPartnerSpendUnusual", {}),
+    ],
+)
+def test_months_are_those_of_paris(
+    calendar: Running, at: float, alert: str, expected: dict[tuple[str, str], float]
+) -> None:
+    result = ask(calendar, expanded(ALERTS[alert]["expr"]), at)["data"]["result"]
+    found = {
+        (sample["metric"]["account"], sample["metric"]["month"]): float(sample["value"][1])
+        for sample in result
+    }
+    of_an_earlier_scrape = {past.accounts[0].name for past in PASTS if past.at != at}
+    now = {series: value for series, value in found.items() if series[0] not in of_an_earlier_scrape}
+    assert now == pytest.approx(expected)
+
+
+@pytest.mark.journey
+@pytest.mark.parametrize(
+    ("at", "name", "months"),
+    [
+        (NEW_YEARS_EVE, "eve", 1),
+        (NEW_YEAR, "not polled yet", 1),
+        (NEW_YEAR, "polled", 1),
+        (SUMMER_TIME_BEGINS, "summer", 1.9),
+        (LAST_OF_OCTOBER, "october", 1),
+        (FIRST_OF_NOVEMBER, "november", 1),
+    ],
+)
+def test_the_balance_lasts_as_long_as_the_months_before_tell(
+    calendar: Running, at: float, name: str, months: float
+) -> None:
+    (past,) = (past for past in PASTS if past.at == at and past.accounts[0].name == name)
+    recent = list(past.accounts[0].figures.months.values())[-2:]
+    expected = 60 / (sum(month.cost for month in recent) / (30.44 * months))
+    promql = expanded("smspartner:balance:runway_days")
+    (lasts,) = (
+        float(sample["value"][1])
+        for sample in ask(calendar, promql, at)["data"]["result"]
+        if sample["metric"]["account"] == name
+    )
+    assert lasts == pytest.approx(expected, rel=0.03)

@@ -175,7 +175,7 @@ def test_prometheus_has_the_figures_the_rules_and_an_alertmanager(stack: dict[st
     months = eventually(lambda: api("query", query="sms_cost_monthly")["result"], within=60)
     assert len(months) >= 12
     assert {month["metric"]["job"] for month in months} == {"smspartner"}
-    assert eventually(lambda: api("query", query="smspartner:cost_monthly:newest")["result"], within=30)
+    assert eventually(lambda: api("query", query="smspartner:cost_daily:avg")["result"], within=30)
     assert {rule["health"] for group in api("rules")["groups"] for rule in group["rules"]} <= {
         "ok",
         "unknown",
