@@ -68,6 +68,10 @@ def accepted(shown: dict[str, Any], tmp_path: Path) -> bool:
         file = tmp_path / "prometheus.yml"
         file.write_text(yaml.safe_dump(shown))
         return "SUCCESS" in run(TOOLS / "promtool", "check", "config", file)
+    if "groups" in shown:
+        file = tmp_path / "rules.yml"
+        file.write_text(yaml.safe_dump(shown))
+        return "SUCCESS" in run(TOOLS / "promtool", "check", "rules", "--lint-fatal", file)
     # Whose files are not there, and which make check-kubernetes builds.
     return set(shown) <= WEB_CONFIG or bool(set(shown) & KUSTOMIZATION)
 
