@@ -80,11 +80,11 @@ def test_a_telemetry_path_that_nothing_could_ask_for_is_refused(run: Run, path: 
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/", "/a/b", "/-x"])
-def test_other_telemetry_paths_are_taken(path: str) -> None:
+def test_any_other_telemetry_path_is_accepted(path: str) -> None:
     assert parser().parse([f"--web.telemetry-path={path}"]).telemetry_path == path
 
 
-def test_defaults() -> None:
+def test_no_flags_mean_the_defaults() -> None:
     flags = parser().parse([])
     assert (flags.command, flags.listen_address, flags.telemetry_path) == ("run", ("", 10035), "/metrics")
     assert (flags.log_level, flags.log_format, flags.demo, flags.config_check) == (
@@ -95,7 +95,7 @@ def test_defaults() -> None:
     )
 
 
-def test_version(run: Run) -> None:
+def test_the_version_is_printed(run: Run) -> None:
     assert run("--version") == (0, f"smspartner-exporter {__version__}\n", "")
 
 
@@ -110,7 +110,7 @@ def test_help_names_every_flag(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", [(), ("run",)])
-def test_a_fine_configuration_is_status_0(
+def test_a_check_of_a_valid_configuration_is_status_0(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv(KEY_VARIABLE, KEY)
@@ -122,8 +122,10 @@ def test_a_fine_configuration_is_status_0(
     )
 
 
-def test_accounts_are_counted_in_a_check(run: Run) -> None:
-    status, output, _ = run("--config.check", f"--config.file={ROOT / 'tests/configs/valid-accounts.yml'}")
+def test_a_check_counts_the_accounts(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text(f"accounts: [{{name: a, api_key: {KEY}}}, {{name: b, api_key: {KEY}-2}}]")
+    status, output, _ = run("--config.check", f"--config.file={config}")
     assert (status, output.partition(", at most")[0]) == (
         0,
         "configuration is fine: 2 accounts, 6 requests every 15m",
@@ -134,7 +136,7 @@ def test_a_demo_needs_no_key(run: Run) -> None:
     assert run("--demo", "--config.check")[0] == 0
 
 
-def test_until_it_polls_signals_are_left_to_whoever_started_it(run: Run) -> None:
+def test_signal_handlers_are_untouched_until_it_serves(run: Run) -> None:
     """Only there can a process end at once, and so that a second signal does no harm."""
     numbers = (signal.SIGTERM, signal.SIGINT)
     handlers = [signal.getsignal(number) for number in numbers]
@@ -150,8 +152,9 @@ def test_without_a_key_it_does_not_start(run: Run, words: tuple[str, ...]) -> No
     assert errors.count("\n") == 1
 
 
-def test_an_invalid_configuration_is_one_line_and_status_1(run: Run) -> None:
-    path = ROOT / "tests/configs/invalid-unknown-key.yml"
+def test_an_invalid_configuration_is_one_line_and_status_1(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text("intervall: 15m")
     message = f"smspartner-exporter: {path}: intervall: unknown key; did you mean poll_interval?\n"
     assert run(f"--config.file={path}") == run("--config.check", f"--config.file={path}") == (1, "", message)
 
@@ -178,7 +181,7 @@ def test_a_port_in_use_is_one_line_and_status_1(run: Run, tmp_path: Path) -> Non
         ({"HOME": "/home/me"}, "/home/me/.local/state/smspartner-exporter"),
     ],
 )
-def test_where_the_state_is_kept(
+def test_the_state_directory_is_the_first_that_is_set(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], directory: str
 ) -> None:
     monkeypatch.setenv("HOME", environment.get("HOME", "/nobody"))
@@ -186,7 +189,9 @@ def test_where_the_state_is_kept(
     assert state_dir(Path("given"), environment) == Path("given")
 
 
-def test_no_home_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_directory_is_told_to_name_a_state_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     with pytest.raises(ConfigError, match="no home directory to keep the state in: name a directory with"):
         state_dir(None, {})
@@ -214,7 +219,7 @@ def test_flags_of_run_go_before_and_after_it(words: str) -> None:
     assert (flags.command, flags.demo, flags.log_level) == ("run", True, "debug")
 
 
-def test_backfill_goes_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_backfill_after_a_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--demo", "backfill"])
     assert ended.value.code == 2

@@ -25,7 +25,7 @@ class Outer(msgspec.Struct, forbid_unknown_fields=True):
 EXPECTED = {"": "keys and values", "count": "a whole number", "items": "a list", "items[]": "an item"}
 
 
-def test_what_fits_is_converted() -> None:
+def test_a_value_that_fits_is_converted() -> None:
     assert convert({"items": [{"name": "x"}]}, Outer, EXPECTED) == Outer(items=[Inner("x")])
 
 
@@ -47,31 +47,31 @@ def test_what_fits_is_converted() -> None:
         ({"one": {"name": 1}}, "one.name: expected str, got int"),
     ],
 )
-def test_says_what_is_wrong(value: Any, message: str) -> None:
+def test_a_value_that_does_not_fit_is_named_by_its_path(value: Any, message: str) -> None:
     with pytest.raises(SchemaError) as caught:
         convert(value, Outer, EXPECTED)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("value", [{"mode": SECRET}, {"table": {"x": SECRET}}, {"table": {SECRET: "x"}}])
-def test_never_quotes(value: Any) -> None:
+def test_a_wrong_value_is_never_quoted(value: Any) -> None:
     with pytest.raises(SchemaError) as caught:
         convert(value, Outer, EXPECTED)
     assert SECRET not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
-def test_knows_the_unknown_key_for_whoever_wants_to_help() -> None:
+def test_an_error_carries_the_unknown_key_so_that_a_near_one_can_be_offered() -> None:
     with pytest.raises(SchemaError) as caught:
         convert({"itms": []}, Outer, EXPECTED)
     assert (caught.value.path, caught.value.unknown) == ("itms", "itms")
 
 
 @pytest.mark.parametrize("name", ["poll_intervall", "apiKey", "api-key", "a b", "a.b"])
-def test_names_of_keys_are_shown(name: str) -> None:
+def test_the_name_of_a_key_is_shown(name: str) -> None:
     assert showable(name) == name
 
 
 @pytest.mark.parametrize("name", ["", SECRET, "a\nb", "x" * 41, "a'b", "é"])
-def test_what_may_be_something_else_is_not(name: str) -> None:
+def test_a_name_that_may_be_a_secret_is_not_shown(name: str) -> None:
     assert showable(name) == "…"
