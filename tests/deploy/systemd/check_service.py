@@ -9,13 +9,17 @@ from collections.abc import Iterator
 import pytest
 
 from tests.deploy.container.engine import BASE, Engine, trusted_authorities
+from tests.support.documents import blocks
 from tests.support.running import ROOT, eventually
+from tests.support.web_security import WebFiles
 
 KEY = "S3CR-T/key"
 PYTHON = "/opt/smspartner-exporter/bin/python3"
-DROP_IN = """[Service]
-ExecStart=
-ExecStart=/opt/smspartner-exporter/bin/smspartner-exporter --config.file=/etc/smspartner-exporter/config.yaml
+(DROP_IN,) = blocks(ROOT / "docs" / "deployment.md", "ini")
+FETCH = """
+import ssl, urllib.request
+context = ssl.create_default_context(cafile="/etc/smspartner-exporter/ca.crt")
+print(urllib.request.urlopen("https://localhost:10035/metrics", context=context).read().decode())
 """
 
 
@@ -47,10 +51,7 @@ class Machine:
         return self("journalctl --unit=smspartner-exporter --no-pager --output=cat")
 
     def metrics(self) -> str:
-        fetch = (
-            "import urllib.request as r; print(r.urlopen('http://127.0.0.1:10035/metrics').read().decode())"
-        )
-        return self(f'{PYTHON} -c "{fetch}" 2>/dev/null || true')
+        return self(f"{PYTHON} -c '{FETCH}' 2>/dev/null || true")
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +61,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     for file in ("requirements.lock", "deploy/systemd/smspartner-exporter.service"):
         shutil.copy(ROOT / file, directory)
-    (directory / "simulated.conf").write_text(DROP_IN)
+    (directory / "own.conf").write_text(DROP_IN)
+    WebFiles(directory).write(tls={})
     (directory / "config.yaml").write_text("base_url: http://127.0.0.1:8036/v1\n")
     (directory / "api_key").write_text(f"{KEY}\n")
     engine = Engine()
