@@ -49,12 +49,14 @@ def test_every_mounted_file_is_there_and_read_only(service: dict[str, Any]) -> N
         assert options == ["ro"], source
 
 
+@pytest.mark.journey
 def test_prometheus_accepts_what_it_is_given(tmp_path: Path) -> None:
     directory = laid_out("prometheus", tmp_path)
     (file,) = (word.partition("=")[2] for word in SERVICES["prometheus"]["command"] if "config" in word)
     check(TOOLS / "promtool", "check", "config", directory / file.lstrip("/"))
 
 
+@pytest.mark.journey
 def test_alertmanager_accepts_what_it_is_given(tmp_path: Path) -> None:
     directory = laid_out("alertmanager", tmp_path)
     (file,) = (word.partition("=")[2] for word in SERVICES["alertmanager"]["command"] if "config" in word)
