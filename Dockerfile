@@ -16,7 +16,7 @@ COPY exporter /opt/smspartner-exporter/exporter
 RUN export PYTHONPYCACHEPREFIX="$PYTHONPATH/bytecode" \
     && python3 -m compileall -q --invalidation-mode unchecked-hash "$PYTHONPATH" \
     && python3 -m exporter --demo --config.check \
-    && python3 -c 'import exporter.healthcheck'
+    && python3 -c 'import exporter.healthcheck, exporter.status_page.page'
 
 FROM ${PYTHON_IMAGE}
 ARG PYTHON_IMAGE

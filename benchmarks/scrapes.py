@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmarks.contestants import BLACKBOX, EXPORTER, HANGING, NODE, PYTHON_PEER, Contestant
 from benchmarks.load import Load, Scraped, Scraper, generate
 from benchmarks.table import number, table
+from exporter.durations import plural
 
 CONNECTIONS = (1, 32)
 _AIMS = {NODE: (2.0, 2.5), BLACKBOX: (2.0, 2.5), PYTHON_PEER: (10.0, 10.0)}
@@ -78,7 +79,7 @@ def report(results: Results) -> str:
             "p99 ms",
             "exporter is … times as fast",
         ]
-        tables.append(f"{connections} connection{'s' * (connections > 1)}:\n\n{table(head, rows)}")
+        tables.append(f"{plural(connections, 'connection')}:\n\n{table(head, rows)}")
     return "\n".join(tables)
 
 
@@ -95,7 +96,7 @@ def aims(results: Results) -> list[tuple[str, str, bool]]:
                 for other in contestants
                 if other.name == peer and other.accounts in {None, one.accounts}
             ]
-            what = f"{least:g} times {peer}, {connections} connection{'s' * (connections > 1)}"
+            what = f"{least:g} times {peer}, {plural(connections, 'connection')}"
             shown = " and ".join(number(ratio) for ratio in ratios)
             found.append((what, shown or "NOT MEASURED", bool(ratios) and min(ratios) >= least))
     (hanging,) = [one for one in contestants if one.name == HANGING]

@@ -17,7 +17,7 @@ from exporter.backfill.fetcher import BackfillError
 from exporter.clock import SystemClock
 from exporter.config import loader as config
 from exporter.config.settings import Settings
-from exporter.durations import format_duration
+from exporter.durations import format_duration, plural
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.service import Service
 from exporter.state.directory import StateDirectory
@@ -164,10 +164,10 @@ def _security(path: Path | None) -> WebSecurity | None:
 
 def _describe(settings: Settings) -> str:
     accounts, queries = len(settings.accounts), len(settings.queries)
+    per_key = " with each key" if settings.limit_scope == "account" else ""
     return (
-        f"configuration is fine: {accounts} account{'s' * (accounts != 1)}, {accounts * queries} requests every "
-        f"{format_duration(settings.poll_interval)}, at most {settings.requests_per_minute} a minute"
-        f"{' with each key' * (settings.limit_scope == 'account')}"
+        f"configuration is fine: {plural(accounts, 'account')}, {plural(accounts * queries, 'request')} every "
+        f"{format_duration(settings.poll_interval)}, at most {settings.requests_per_minute} a minute{per_key}"
     )
 
 

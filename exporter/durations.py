@@ -1,4 +1,4 @@
-"""Durations as Prometheus writes them: ``30s``, ``15m``, ``1h30m``, ``1d``."""
+"""Quantities in text: durations as Prometheus writes them (``30s``, ``1h30m``, ``1d``), and counted nouns."""
 
 import re
 
@@ -25,3 +25,8 @@ def format_duration(seconds: float) -> str:
         count, rest = divmod(rest, _SECONDS[unit])
         text += f"{count}{unit}" if count else ""
     return text or "0s"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 account`` or ``2 accounts``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -23,7 +23,6 @@ from exporter.polling.poller import Poller
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
-from exporter.status_page import page as status_page
 from exporter.web.app import Application, Pages
 from exporter.web.auth import SecurityMiddleware
 from exporter.web.repeats import Repeats
@@ -147,9 +146,9 @@ class Service:
         if not without:
             return ""
         names = [account.name for account in without if account.name is not None]
-        shown = ", ".join(names[:_NAMES_SHOWN]) + (
-            f" and {len(names) - _NAMES_SHOWN} more" * (len(names) > _NAMES_SHOWN)
-        )
+        shown = ", ".join(names[:_NAMES_SHOWN])
+        if len(names) > _NAMES_SHOWN:
+            shown += f" and {len(names) - _NAMES_SHOWN} more"
         reasons = sorted(
             {poll.reason for account in without for poll in account.polls.values() if poll.reason}
         )
@@ -188,7 +187,9 @@ class Service:
         return Client(Transport(settings.base_url, self._clock), self._clock, settings.statistics)
 
     def _status_page(self, account: str | None) -> str:
-        return status_page.render(
+        from exporter.status_page.page import render  # noqa: PLC0415 - costs memory, and only a view needs it
+
+        return render(
             self._store.snapshot,
             self._status(),
             self._clock.time(),

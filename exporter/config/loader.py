@@ -13,7 +13,7 @@ import msgspec
 from exporter.config.api_key import KeySource, describe_key_error
 from exporter.config.settings import BASE_URL, AccountSettings, DateRange, Interval, Settings
 from exporter.config.yaml_file import read_yaml
-from exporter.durations import format_duration, parse_duration
+from exporter.durations import format_duration, parse_duration, plural
 from exporter.ratelimit.decision import MAX_REQUESTS_PER_MINUTE, MAX_TIMEOUT, LimitScope, request_interval
 from exporter.secret import Secret
 from exporter.validation import SchemaError, convert, known_keys
@@ -254,14 +254,14 @@ def _check_interval(settings: Settings) -> None:
     least = shortest_interval(settings)
     if settings.poll_interval < least:
         accounts = _accounts_at_one_pace(settings)
-        who = " with the same key" * (settings.limit_scope == "account" and accounts > 1)
+        same_key = " with the same key" if settings.limit_scope == "account" and accounts > 1 else ""
         requests = accounts * len(settings.queries)
         possible = int(600 / request_interval(settings.requests_per_minute)) / 10
         raise SchemaError(
             "poll_interval",
-            f"{accounts} account{'s' * (accounts > 1)}{who} need{'s' * (accounts == 1)} {requests} "
-            f"request{'s' * (requests > 1)} a round, {possible} a minute are possible: poll_interval "
-            f"must be at least {format_duration(least)}",
+            f"{plural(accounts, 'account')}{same_key} {'needs' if accounts == 1 else 'need'} "
+            f"{plural(requests, 'request')} a round, {possible} a minute are possible: poll_interval must be at "
+            f"least {format_duration(least)}",
         )
 
 

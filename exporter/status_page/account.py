@@ -1,14 +1,13 @@
-"""One account on the status page: what fails, its figures, its months, its polls. Pure."""
+"""What the page says of one account: what fails, its figures, its months, its polls. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from html import escape
 
-from exporter.model import Account, MonthFigures, Query, Reason
-from exporter.months import month_start, next_month
-from exporter.status_page.chart import cost_chart
-from exporter.status_page.formatting import ago, ahead, money, month_name
-from exporter.status_page.remedies import REMEDIES
+from exporter.model import Account, Figures, Query, Reason
+from exporter.months import month_of, month_start, next_month, paris_date
+from exporter.status_page.chart import Chart, cost_chart
+from exporter.status_page.formatting import FromNow, ago, ahead, money, month_name, percent
+from exporter.status_page.remedies import REMEDIES, Advice
 
 _QUERY_NAMES = {
     Query.STATISTICS: "months",
@@ -19,12 +18,89 @@ _KIND_NAMES = {"sms": "SMS", "sms_eco": "low-cost SMS", "hlr": "HLR look-ups"}
 
 
 @dataclass(frozen=True)
-class Present:
-    """The moment the page is for: Unix seconds, the month it is in, what turns the monotonic clock into Unix time."""
+class OverviewRow:
+    """An account in the table of all accounts. `id` is that of its section."""
 
-    now: float
-    month: str
-    wall_clock_offset: float
+    id: str
+    name: str
+    problems: list[str]
+    has_figures: bool
+    cost: str | None
+    has_budget: bool
+    budget_used: str | None
+    balance: str | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, and the polls that fail for it."""
+
+    advice: Advice
+    detail: str
+    polls: list[str]
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A bar filled by `percent`, at most 100; `over` if it would be more."""
+
+    percent: float
+    over: bool
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One figure with its name, and what is said below it."""
+
+    name: str
+    value: str
+    note: str | None = None
+    gauge: Gauge | None = None
+
+
+@dataclass(frozen=True)
+class MonthRow:
+    """A month in the table. `budget_used` is None without a budget."""
+
+    name: str
+    unfinished: bool
+    cost: str
+    sent: str
+    budget_used: str | None
+
+
+@dataclass(frozen=True)
+class Months:
+    """All months as a chart and as a table, newest first."""
+
+    chart: Chart
+    rows: list[MonthRow]
+    currency: str | None
+    budget: str | None
+    any_unfinished: bool
+
+
+@dataclass(frozen=True)
+class PollLine:
+    """When a query was last answered, and when it is asked next. `due` is None if it is only waiting for its turn."""
+
+    name: str
+    fetched: FromNow | None
+    failed: bool
+    due: FromNow | None
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """What ``account.html`` shows. `id` is unique in the page."""
+
+    id: str
+    name: str
+    problems: list[Problem]
+    has_figures: bool
+    facts: list[Fact]
+    months: Months | None
+    polls: list[PollLine]
 
 
 def account_fails(account: Account) -> bool:
@@ -32,147 +108,137 @@ def account_fails(account: Account) -> bool:
     return any(poll.reason for poll in account.polls.values())
 
 
-def overview_row(link: str, account: Account, present: Present) -> str:
-    """Return the account's row in the table of all accounts; its name leads to `link`."""
-    running = account.figures.months.get(present.month)
-    currency, balance = _currency(account), _balance(account)
-    share = _share(running, account.monthly_budget) if running and account.monthly_budget else "not known"
-    cells = (
-        money(running.cost, currency) if running else "not known",
-        share if account.monthly_budget else "no budget",
-        money(balance, currency) if balance is not None else "not known",
-    )
-    return (
-        f'<tr><th scope="row"><a href="{escape(link)}">{escape(account.name or "Account")}</a> '
-        f"<small>{_state(account)}</small></th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>\n"
-    )
-
-
-def account_section(ident: str, account: Account, present: Present) -> str:
-    """Return everything known of an account as a section; `ident` is unique in the page."""
-    months = account.figures.months
-    return f"""<section id="{ident}" aria-labelledby="{ident}-h">
-<h2 id="{ident}-h">{escape(account.name or "Account")}</h2>
-{_problems(account)}
-{_facts(account, present)}
-{_months(ident, account, months) if months else "<p>No months are known yet.</p>"}
-<h3>Polls</h3>
-<ul>
-{_polls(account, present)}
-</ul>
-</section>
-"""
-
-
-def _state(account: Account) -> str:
+def overview_row(ident: str, account: Account, now: float) -> OverviewRow:
+    """Return the account's row in the table of all accounts. `now` is Unix seconds."""
+    running = account.figures.months.get(_month(now))
+    currency, budget, balance = _currency(account), account.monthly_budget, _balance(account)
     reasons = dict.fromkeys(poll.reason for poll in account.polls.values() if poll.reason)
-    if reasons:
-        return f"fails: {'; '.join(escape(REMEDIES[reason].problem) for reason in reasons)}"
-    return "up to date" if account.has_figures else "no figures yet"
+    return OverviewRow(
+        id=ident,
+        name=_name(account),
+        problems=[REMEDIES[reason].problem for reason in reasons],
+        has_figures=account.has_figures,
+        cost=money(running.cost, currency) if running else None,
+        has_budget=bool(budget),
+        budget_used=percent(running.cost, budget) if running and budget else None,
+        balance=money(balance, currency) if balance is not None else None,
+    )
 
 
-def _problems(account: Account) -> str:
-    """Say each thing that is wrong once, however many polls it spoils."""
-    spoilt: dict[tuple[Reason, str], list[str]] = {}
+def account_view(ident: str, account: Account, now: float, wall_clock_offset: float) -> AccountView:
+    """Return everything known of an account.
+
+    `now` is Unix seconds; `wall_clock_offset` turns the monotonic clock into Unix time.
+    """
+    return AccountView(
+        id=ident,
+        name=_name(account),
+        problems=_problems(account),
+        has_figures=bool(account.figures.fetched),
+        facts=_facts(account, _month(now)),
+        months=_months(ident, account) if account.figures.months else None,
+        polls=_polls(account, now, wall_clock_offset),
+    )
+
+
+def _problems(account: Account) -> list[Problem]:
+    """Return each problem once, however many polls fail for it."""
+    polls: dict[tuple[Reason, str], list[str]] = {}
     for query, poll in account.polls.items():
         if poll.reason:
-            spoilt.setdefault((poll.reason, poll.detail), []).append(_QUERY_NAMES[query])
-    kept = " The figures shown are the last good ones." if account.figures.fetched else ""
-    return "\n".join(
-        f"""<div class="problem"><h3>Fails: {escape(REMEDIES[reason].problem)}</h3>
-<p>No new figures for {", ".join(names)}: <q>{escape(detail)}</q>.{kept}</p>
-<p><strong>What to do:</strong> {escape(REMEDIES[reason].remedy)}</p></div>"""
-        for (reason, detail), names in spoilt.items()
-    )
+            polls.setdefault((poll.reason, poll.detail), []).append(_QUERY_NAMES[query])
+    return [Problem(REMEDIES[reason], detail, names) for (reason, detail), names in polls.items()]
 
 
-def _facts(account: Account, present: Present) -> str:
+def _facts(account: Account, month: str) -> list[Fact]:
     currency, budget, balance = _currency(account), account.monthly_budget, _balance(account)
-    credit, facts = account.figures.credits, []
-    running = account.figures.months.get(present.month)
+    facts = []
+    running = account.figures.months.get(month)
     if running:
         cost = money(running.cost, currency)
-        facts.append((f"{month_name(present.month)}, so far", cost, f"{running.sent:,} SMS sent"))
+        facts.append(Fact(f"{month_name(month)}, so far", cost, f"{running.sent:,} SMS sent"))
     if budget and running:
-        left = budget - running.cost
-        rest = f"{money(abs(left), currency)} {'left' if left >= 0 else 'over'} of {money(budget, currency)}"
-        facts.append(("Budget used", _share(running, budget), _gauge(running.cost / budget) + rest))
+        facts.append(_budget_used(running.cost, budget, currency))
     elif budget:
-        facts.append(("Monthly budget", money(budget, currency), ""))
+        facts.append(Fact("Monthly budget", money(budget, currency)))
     if balance is not None:
-        facts.append(("Balance", money(balance, currency), ""))
+        facts.append(Fact("Balance", money(balance, currency)))
+    return facts + _credit_facts(account)
+
+
+def _budget_used(cost: float, budget: float, currency: str | None) -> Fact:
+    left = budget - cost
+    note = f"{money(abs(left), currency)} {'left' if left >= 0 else 'over'} of {money(budget, currency)}"
+    gauge = Gauge(percent=min(100 * cost / budget, 100), over=cost > budget)
+    return Fact("Budget used", percent(cost, budget), note, gauge)
+
+
+def _credit_facts(account: Account) -> list[Fact]:
+    credit = account.figures.credits
+    facts = []
     if credit and credit.remaining:
         first, *others = [f"{count:,} {_KIND_NAMES[kind]}" for kind, count in credit.remaining.items()]
-        facts.append(("Balance pays for", first, f"or {', or '.join(others)}" if others else ""))
+        facts.append(Fact("Balance pays for", first, f"or {', or '.join(others)}" if others else None))
     if credit and credit.queued is not None:
-        facts.append(("Waiting to go out", f"{credit.queued:,} SMS", ""))
-    items = "\n".join(
-        f"<div><dt>{name}</dt><dd>{value}{f'<small>{more}</small>' if more else ''}</dd></div>"
-        for name, value, more in facts
-    )
-    return f"<dl>\n{items}\n</dl>" if facts else ""
+        facts.append(Fact("Waiting to go out", f"{credit.queued:,} SMS"))
+    return facts
 
 
-def _gauge(share: float) -> str:
-    """Draw what the text beside it says."""
-    over = ' class="over"' if share > 1 else ""
-    return f'<svg class="gauge" aria-hidden="true"><rect{over} width="{100 * min(share, 1):.4g}%"/></svg>'
-
-
-def _months(ident: str, account: Account, months: Mapping[str, MonthFigures]) -> str:
-    so_far = _not_over(account, months)
+def _months(ident: str, account: Account) -> Months:
+    months, unfinished = account.figures.months, _unfinished(account.figures)
     currency, budget = _currency(account), account.monthly_budget
-    legend = [f"Cost of each month{f' in {escape(currency)}' if currency else ''}."]
-    if so_far:
-        legend.append("A pale bar with a dashed edge is a month so far.")
-    if budget:
-        legend.append(f"The dashed line is the monthly budget, {money(budget, currency)}.")
-    rows = "".join(
-        f'<tr><th scope="row">{month_name(month)}{", so far" * (month in so_far)}</th>'
-        f"<td>{money(figures.cost, None, 3)}</td><td>{figures.sent:,}</td>"
-        f"{f'<td>{_share(figures, budget)}</td>' if budget else ''}</tr>\n"
+    rows = [
+        MonthRow(
+            name=month_name(month),
+            unfinished=month in unfinished,
+            cost=money(figures.cost, None, 3),
+            sent=f"{figures.sent:,}",
+            budget_used=percent(figures.cost, budget) if budget else None,
+        )
         for month, figures in sorted(months.items(), reverse=True)
+    ]
+    return Months(
+        chart=cost_chart(ident, months, unfinished, budget, currency),
+        rows=rows,
+        currency=currency,
+        budget=money(budget, currency) if budget else None,
+        any_unfinished=bool(unfinished),
     )
-    cost = f"Cost{f', {escape(currency)}' if currency else ''}"
-    columns = ["Month", cost, "SMS sent", *(["Of budget"] if budget else [])]
-    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
-    return f"""<figure>
-{cost_chart(ident, months, so_far, budget, currency)}
-<figcaption>{" ".join(legend)}</figcaption>
-</figure>
-<details><summary>All months in figures</summary>
-<div class="scroll" role="group" aria-label="All months in figures" tabindex="0">
-<table><thead><tr>{head}</tr></thead>
-<tbody>
-{rows}</tbody></table>
-</div>
-</details>"""
 
 
-def _polls(account: Account, present: Present) -> str:
+def _polls(account: Account, now: float, wall_clock_offset: float) -> list[PollLine]:
     lines = []
     for query, poll in account.polls.items():
         fetched = account.figures.fetched.get(query)
-        last = f"fetched {ago(fetched, present.now)}" if fetched else "not fetched yet"
-        due = poll.due + present.wall_clock_offset
-        next_time = ahead(due, present.now) if due > present.now else "as soon as its turn comes"
-        again = (
-            f"the last attempt failed, tried again {next_time}" if poll.reason else f"asked next {next_time}"
+        due = poll.due + wall_clock_offset
+        lines.append(
+            PollLine(
+                name=_QUERY_NAMES[query],
+                fetched=ago(fetched, now) if fetched else None,
+                failed=bool(poll.reason),
+                due=ahead(due, now) if due > now else None,
+            )
         )
-        lines.append(f"<li>{_QUERY_NAMES[query].capitalize()}: {last}; {again}</li>")
-    return "\n".join(lines)
+    return lines
 
 
-def _not_over(account: Account, months: Mapping[str, MonthFigures]) -> set[str]:
-    """Return the months that were not over when they were fetched."""
-    figures = account.figures
+def _unfinished(figures: Figures) -> Collection[str]:
+    """Return the months whose figures were fetched before the month ended."""
     fetched = {
         month: figures.fetched.get(
             Query.CURRENT_MONTH if month in figures.current_month else Query.STATISTICS, 0
         )
-        for month in months
+        for month in figures.months
     }
-    return {month for month in months if fetched[month] < month_start(next_month(month))}
+    return {month for month, when in fetched.items() if when < month_start(next_month(month))}
+
+
+def _month(now: float) -> str:
+    return month_of(paris_date(now))
+
+
+def _name(account: Account) -> str:
+    return account.name or "Account"
 
 
 def _currency(account: Account) -> str | None:
@@ -181,7 +247,3 @@ def _currency(account: Account) -> str | None:
 
 def _balance(account: Account) -> float | None:
     return account.figures.credits.balance if account.figures.credits else None
-
-
-def _share(figures: MonthFigures, budget: float) -> str:
-    return f"{100 * figures.cost / budget:,.1f} %"

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from exporter.metrics.exposition import Exposition, Page, Variant, variant
-from exporter.status_page.page import CONTENT_SECURITY_POLICY, SCRIPT, SCRIPT_PATH
+from exporter.status_page.assets import CONTENT_SECURITY_POLICY, SCRIPT, SCRIPT_PATH
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

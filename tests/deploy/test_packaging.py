@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import requests
 from packaging.metadata import Metadata
 
 from exporter import __version__
@@ -60,11 +61,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def runs(command: Path, started: Started, directory: Path) -> None:
-    """See that a command is the exporter, and that its first scrapes have figures."""
+    """See that a command is the exporter, and that its first scrapes and its page have figures."""
     assert run(command, "--version") == f"smspartner-exporter {__version__}\n"
     demo = started.command(command, "--demo", "--web.listen-address=127.0.0.1:0", cwd=directory)
     demo.url = "http://" + demo.line(r"msg=listening .*\baddress=(\S+)")[1]
     assert eventually(lambda: demo.series("sms_cost_monthly"))
+    assert "Cost of each month" in requests.get(demo.url, timeout=10).text
     assert demo.end() == 0
 
 

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from exporter.model import MonthFigures
 from exporter.status_page.chart import cost_chart, grid_step
 from exporter.status_page.formatting import short
+from exporter.status_page.page import TEMPLATES
 from tests.support.snapshots import months
 
 
 def chart(
-    history: dict[str, MonthFigures], so_far: set[str] | None = None, budget: float | None = None
+    history: dict[str, MonthFigures], unfinished: set[str] | None = None, budget: float | None = None
 ) -> ElementTree.Element:
-    return ElementTree.fromstring(cost_chart("a1", history, so_far or set(), budget, "EUR"))
+    drawn = cost_chart("a1", history, unfinished or set(), budget, "EUR")
+    return ElementTree.fromstring(TEMPLATES.get_template("chart.svg").render(chart=drawn))
 
 
 def texts(svg: ElementTree.Element, kind: str | None = None) -> list[str]:
@@ -46,7 +48,7 @@ def test_every_bar_says_its_month_and_its_figures() -> None:
 
 def test_a_month_so_far_looks_different() -> None:
     svg = chart(months(3, "2026-09"), {"2026-11"})
-    assert [bar.get("class") for bar in svg.iter("rect")] == [None, None, "p"]
+    assert [bar.get("class") for bar in svg.iter("rect")] == [None, None, "unfinished"]
 
 
 def test_a_missing_month_leaves_its_place_empty() -> None:
@@ -58,27 +60,27 @@ def test_a_missing_month_leaves_its_place_empty() -> None:
 
 def test_the_budget_is_a_line_at_its_height() -> None:
     svg = chart({"2026-10": MonthFigures(300, 1)}, budget=300)
-    (line,) = (line for line in svg.iter("line") if line.get("class") == "b")
+    (line,) = (line for line in svg.iter("line") if line.get("class") == "budget")
     (bar,) = svg.iter("rect")
     assert number(line, "y1") == number(line, "y2") == number(bar, "y")
-    assert not [line for line in chart(months(3)).iter("line") if line.get("class") == "b"]
+    assert not [line for line in chart(months(3)).iter("line") if line.get("class") == "budget"]
 
 
 def test_a_budget_above_all_costs_is_inside_the_picture() -> None:
     svg = chart({"2026-10": MonthFigures(10, 1)}, budget=1000)
     assert min(number(line, "y1") for line in svg.iter("line")) >= 0
-    assert texts(svg, "g")[-1] == "1,000"
+    assert texts(svg, "amount")[-1] == "1,000"
 
 
 def test_nothing_spent_is_drawn_too() -> None:
     svg = chart({"2026-10": MonthFigures(0, 0), "2026-11": MonthFigures(0, 0)})
     assert [number(bar, "height") for bar in svg.iter("rect")] == [0, 0]
-    assert texts(svg, "v") == ["0", "0"]
+    assert texts(svg, "cost") == ["0", "0"]
 
 
 def test_a_year_shows_each_month_and_its_cost() -> None:
     svg = chart(months(13))
-    assert texts(svg, "v") == [short(figures.cost) for figures in months(13).values()]
+    assert texts(svg, "cost") == [short(figures.cost) for figures in months(13).values()]
     assert [text for text in texts(svg) if text.isalpha()] == (
         ["Nov", "Dec", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov"]
     )
@@ -89,7 +91,7 @@ def test_a_year_shows_each_month_and_its_cost() -> None:
 def test_labels_stay_few_however_many_months_there_are(count: int) -> None:
     svg = chart(months(count, "2030-03"))
     assert len(list(svg.iter("rect"))) == count
-    assert texts(svg, "v") == []
+    assert texts(svg, "cost") == []
     assert len([text for text in texts(svg) if text.isalpha()]) <= 13
     assert 1 <= len([text for text in texts(svg) if re.fullmatch("20[3-9].", text)]) <= 11
 
