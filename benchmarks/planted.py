@@ -12,7 +12,6 @@ from exporter.clock import SystemClock
 from exporter.model import Account, Figures, Poll, Query
 from exporter.polling.queries import ask
 from exporter.secret import Secret
-from exporter.simulator.api import Options
 from exporter.simulator.simulator import Simulator, serve
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
@@ -47,7 +46,7 @@ def plant(directory: Path, accounts: int, base_url: str, **settings: object) -> 
     clock = SystemClock()
     polls = {query: Poll(due=clock.monotonic()) for query in Query}
     store.replace(tuple(Account(name, _BUDGET, Figures(), polls, {}) for name in keys))
-    with serve(Simulator(options=Options(requests_per_minute=None))) as server:
+    with serve(Simulator(requests_per_minute=None).answer) as server:
         client = Client(Transport(server.base_url, clock), clock, "last_twelve_months")
         for account in store.snapshot:
             key = Secret(keys[account.name])

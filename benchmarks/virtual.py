@@ -19,11 +19,11 @@ from exporter.polling.poller import Poller
 from exporter.ratelimit.decision import LimitScope
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
-from exporter.simulator.api import Options
-from exporter.simulator.simulator import Simulator, most_in_60s
+from exporter.simulator.simulator import Simulator
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
 from tests.support.fakes import FakeClock
+from tests.support.simulator import most_in_60s
 
 _LATENCY_MEDIAN, _LATENCY_SIGMA = 0.25, 0.6
 """Seconds of an exchange: 0.3 on average, more than 1 once in a hundred."""
@@ -41,7 +41,7 @@ class Api:
         self._clock = clock
         self._failures = failures
         self._dice = random.Random(seed)  # noqa: S311 - it is to be the same each time
-        self._simulator = Simulator(options=Options(requests_per_minute=None), now=clock.time)
+        self._simulator = Simulator(requests_per_minute=None, now=clock.time)
         self._bodies: dict[tuple[str, str | None], bytes] = {}
 
     def get(self, path: str, parameters: Mapping[str, str], deadline: float) -> RawReply:

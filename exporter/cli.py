@@ -150,11 +150,10 @@ def _simulated_api(flags: argparse.Namespace) -> Iterator[str | None]:
     if not flags.demo:
         yield None
         return
-    from exporter.simulator.api import Options  # noqa: PLC0415 - costs memory, and only a demo needs it
-    from exporter.simulator.simulator import Simulator, serve  # noqa: PLC0415
+    from exporter.simulator.simulator import Simulator, serve  # noqa: PLC0415 - costs memory, and only a demo needs it
 
     scope = config.load(flags.config_file, os.environ, demo_url="http://localhost").limit_scope
-    with serve(Simulator(options=Options(limit_per_key=scope == "account"))) as server:
+    with serve(Simulator(limit_per_key=scope == "account").answer) as server:
         yield server.base_url
 
 

@@ -1,6 +1,6 @@
 """What a simulated account has sent, paid and left at any instant.
 
-Every figure follows from the seed, the account's key and the instant, so that a past month stays what it was
+Every figure follows from the account's key and the instant, so that a past month stays what it was
 after a restart. Money is counted in thousandths of a euro, the three decimals of the API, so that days add up
 to months exactly. Days and months are those of Europe/Paris.
 """
@@ -65,17 +65,11 @@ def _share_of_day(now: datetime) -> float:
 
 
 class SimulatedAccount:
-    """One prepaid account, known by a `number` that may be shown where its key may not."""
+    """One prepaid account."""
 
-    def __init__(self, key: str, number: int, seed: int) -> None:
-        self.number = number
-        self._identity = hashlib.blake2b(f"{seed} {key}".encode()).digest()
+    def __init__(self, key: str) -> None:
+        self._identity = hashlib.blake2b(key.encode()).digest()
         self._plans: dict[date, list[int]] = {}
-        self._factors: dict[date, float] = {}
-        self._extra: dict[date, int] = {}
-        self._opening = TOP_UP
-        self._spent_at_opening = 0
-        self._automatic = True
 
     def usage(self, first: date, last: date, instant: float) -> Usage:
         """What has been sent from `first` to `last` (both included) by `instant`."""
@@ -96,48 +90,19 @@ class SimulatedAccount:
         return int(12 * self._chance(f"queue {instant // 60}"))
 
     def balance(self, instant: float) -> int:
-        """Money left, in thousandths of a euro; never below 0.
-
-        `TOP_UP` is paid in whenever it would fall below `TOP_UP_BELOW`, unless `set_balance` ended that.
-        """
-        left = self._opening - (self._spent(instant) - self._spent_at_opening)
-        if self._automatic and left < TOP_UP_BELOW:
-            left += TOP_UP * math.ceil((TOP_UP_BELOW - left) / TOP_UP)
-        return max(left, 0)
-
-    def set_balance(self, euros: float | None, instant: float) -> None:
-        """Start from so much and fall without automatic top-ups from now on; None brings these back."""
-        if euros is not None:
-            self._opening, self._spent_at_opening = round(euros * 1000), self._spent(instant)
-        self._automatic = euros is None
-
-    def top_up(self, euros: float, instant: float) -> None:
-        """Pay in so much."""
-        self._opening = self.balance(instant) + round(euros * 1000)
-        self._spent_at_opening = self._spent(instant)
-
-    def overspend(self, factor: float, instant: float) -> None:
-        """Multiply all that is sent in the month of `instant`; the month keeps it when it is over."""
-        self._factors[paris(instant).date().replace(day=1)] = factor
-
-    def send(self, sms: int, instant: float) -> None:
-        """Send so many SMS at once, on the day of `instant`."""
-        day = paris(instant).date()
-        self._extra[day] = self._extra.get(day, 0) + sms
-
-    def _spent(self, instant: float) -> int:
-        return self.usage(START, date.max, instant).cost
+        """Money left, in thousandths of a euro. `TOP_UP` is paid in whenever it would fall below `TOP_UP_BELOW`."""
+        left = TOP_UP - self.usage(START, date.max, instant).cost
+        return left + TOP_UP * max(0, math.ceil((TOP_UP_BELOW - left) / TOP_UP))
 
     def _sent(self, begin: date, end: date, now: datetime) -> int:
         """What has been sent on the days from `begin` to `end`, of one month and not after `now`."""
         month = begin.replace(day=1)
         if month not in self._plans:
             self._plans[month] = [self._plan(day) for day in days(month, _month_end(month))]
-        factor = self._factors.get(month, 1.0)
-        sent = [planned * factor for planned in self._plans[month][begin.day - 1 : end.day]]
+        sent = self._plans[month][begin.day - 1 : end.day]
         if end == now.date():
-            sent[-1] *= _share_of_day(now)
-        return sum(map(int, sent)) + sum(sms for day, sms in self._extra.items() if begin <= day <= end)
+            sent[-1] = int(sent[-1] * _share_of_day(now))
+        return sum(sent)
 
     def _plan(self, day: date) -> int:
         if (day.month, day.day) in _HOLIDAYS:

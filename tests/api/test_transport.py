@@ -23,10 +23,10 @@ from exporter.api.guarded_socket import MAX_REPLY
 from exporter.api.transport import Transport, parse_retry_after
 from exporter.clock import SystemClock
 from exporter.model import Failure, Reason
-from exporter.simulator.simulator import Simulator, serve
 from tests.support.fakes import START, FakeClock
 from tests.support.peer import PEM, Behaviour, Peer, hang, over_tls, read_then, resources, send
 from tests.support.running import eventually, free_port
+from tests.support.simulator import MisbehavingSimulator, served
 
 KEY = "S3CR+T/key"
 IN_URL = "S3CR%2BT%2Fkey"
@@ -513,8 +513,8 @@ def test_nothing_is_sent_where_the_deadline_passed_while_connecting(peer: MakePe
 
 
 def test_the_simulated_api(nothing_left: None) -> None:
-    simulator = Simulator()
-    with serve(simulator) as server:
+    simulator = MisbehavingSimulator()
+    with served(simulator) as server:
         reply = get(server.base_url)
         assert reply.status == 200
         assert reply.body.startswith(b'{"success": true')

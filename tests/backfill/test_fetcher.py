@@ -18,11 +18,10 @@ from exporter.months import PARIS, month_end, months_between
 from exporter.ratelimit.decision import LimitScope, Permission
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
-from exporter.simulator.api import Options
-from exporter.simulator.simulator import most_in_60s
 from exporter.state.directory import StateDirectory
 from tests.support.backfill import KEY, LATE, PACE, SimulatedTransport, of_simulator, settings
 from tests.support.fakes import START, FakeClock
+from tests.support.simulator import most_in_60s
 
 
 def at(*moment: int) -> float:
@@ -95,11 +94,11 @@ def test_other_months_are_refused(first: str, last: str | None, problem: str) ->
     assert str(refused.value) == problem
 
 
-@pytest.mark.parametrize("granularity", ["day", "month"])
+@pytest.mark.parametrize("whole_months", [False, True], ids=["by day", "by month"])
 def test_it_fetches_whole_months(
-    start: Start, transport: SimulatedTransport, clock: FakeClock, granularity: str
+    start: Start, transport: SimulatedTransport, clock: FakeClock, whole_months: bool
 ) -> None:
-    transport.simulator.options = Options(custom_granularity=granularity)  # type: ignore[arg-type]
+    transport.simulator.whole_months = whole_months
     months = months_between("2023-11", "2024-03")
     backfill = start(months)
     backfill.run()

@@ -14,6 +14,7 @@ import pytest
 import requests
 import yaml
 
+from tests.support.bodies import october
 from tests.support.running import ROOT, Running, Started, eventually, query
 
 pytestmark = pytest.mark.journey
@@ -122,7 +123,8 @@ def test_who_answers_for_an_account_is_told_in_time(started: Started, tmp_path: 
         month = running[0].labels["month"]
         assert not query(prometheus, 'ALERTS{alertname="SmsPartnerBudgetExceeded"}')
 
-        order(simulator, send=1_000_000)
+        overspent = october(year=month[:4], m=month[5:], cost="10000.001")
+        order(simulator, misbehave="body", body=overspent.decode())
         for receiver in ("marketing", "on-call"):
             exceeded = inbox.await_alert(receiver, "SmsPartnerBudgetExceeded")
             assert (

@@ -111,7 +111,7 @@ def test_reads_its_configuration_again(started: Started, tmp_path: Path, state: 
 
 
 def test_a_rotated_key_is_used_without_a_restart(started: Started, tmp_path: Path, state: Path) -> None:
-    simulator = started.simulator("--api-key=the-new-key", "--error-status=200")
+    simulator = started.simulator("--api-key=the-new-key")
     (tmp_path / "key").write_text(f"{KEY}\n")
     config = tmp_path / "config.yml"
     config.write_text(

@@ -25,10 +25,10 @@ from exporter.polling.poller import Poller
 from exporter.ratelimit.decision import LimitScope
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
-from exporter.simulator.simulator import most_in_60s
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
 from tests.support.fakes import FakeClock, FakeFetcher
+from tests.support.simulator import most_in_60s
 
 KEY = "key-of-the-tests"
 Answer = Callable[[Query, Secret], Failure | None]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from exporter.ratelimit.decision import MAX_TIMEOUT, Permission, Wait
 from exporter.ratelimit.limiter import RateLimiter, boot_id
 from exporter.ratelimit.lock_file import FILE_NAME, LockFile
-from exporter.simulator.simulator import most_in_60s
 from exporter.state.directory import StateDirectory
 from tests.support.fakes import FakeClock
+from tests.support.simulator import most_in_60s
 
 PACE = 12.2
 LATE = 2.0

@@ -11,9 +11,9 @@ from exporter.ratelimit.decision import LimitScope, Permission, Wait
 from exporter.ratelimit.lock_file import KEY_FILE_PREFIX
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
-from exporter.simulator.simulator import most_in_60s
 from exporter.state.directory import StateDirectory
 from tests.support.fakes import FakeClock
+from tests.support.simulator import most_in_60s
 
 PACE, UNANSWERED = 12.2, 14.2
 TIMEOUT = 30.0

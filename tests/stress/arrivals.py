@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from exporter.simulator.simulator import most_in_60s
 from tests.support.running import ROOT
+from tests.support.simulator import most_in_60s
 
 LIMIT = 5
 RESULTS = ROOT / ".fire"

@@ -7,12 +7,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exporter.simulator.api import Options, SimulatedReply, error
+from exporter.simulator.api import SimulatedReply, refusal
 from tests.stress.provider import Provider, Relay, Spoil
 from tests.support.running import Running, Started
 
@@ -144,19 +144,20 @@ def all_of_it(fire: Field) -> None:
         running.append(fire.exporter(timeout="5s"))
 
 
-def no_reply(reply: SimulatedReply, dice: random.Random) -> SimulatedReply:
+def no_reply(reply: SimulatedReply, dice: random.Random) -> None:
     """Never answer."""
-    return SimulatedReply(200, b"", delivery="hang")
 
 
-def sometimes_none(reply: SimulatedReply, dice: random.Random) -> SimulatedReply:
+def sometimes_none(reply: SimulatedReply, dice: random.Random) -> SimulatedReply | None:
     """Answer every second request."""
-    return dice.choice([reply, no_reply(reply, dice)])
+    return dice.choice([reply, None])
 
 
 def too_many_requests(retry_after: int | None) -> Spoil:
     """Refuse everything with 429."""
-    return lambda *_: error(429, Options(retry_after=retry_after))
+    headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
+    reply = replace(refusal(429, "Too many requests", status=429), headers=headers)
+    return lambda *_: reply
 
 
 Attack = Callable[[Field], None]

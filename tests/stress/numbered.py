@@ -4,9 +4,9 @@ import json
 import queue
 from pathlib import Path
 
-from exporter.simulator.api import Options, SimulatedReply
-from exporter.simulator.simulator import Simulator
+from exporter.simulator.api import SimulatedReply
 from tests.support.running import Running
+from tests.support.simulator import MisbehavingSimulator
 
 KEY = "S3CR+T/key"
 PACE = 12.2
@@ -14,11 +14,11 @@ UNWRITABLE = "state directory cannot be written"
 WRITABLE_AGAIN = "state directory can be written again"
 
 
-class Numbered(Simulator):
+class Numbered(MisbehavingSimulator):
     """Gives the number of the request as its only figure. It has no limit of its own: it is the judge's to keep."""
 
     def __init__(self) -> None:
-        super().__init__(options=Options(requests_per_minute=None))
+        super().__init__(requests_per_minute=None)
         self.asked: queue.SimpleQueue[int] = queue.SimpleQueue()
         """The numbers of the requests, each as soon as its reply is ready to go."""
 

@@ -8,16 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
-from exporter.simulator.api import Options, SimulatedReply
+from exporter.simulator.api import SimulatedReply, page
 from exporter.simulator.server import SimulatedServer
 from exporter.simulator.simulator import Simulator
 from tests.stress.arrivals import Arrival
 
-Spoil = Callable[[SimulatedReply, random.Random], SimulatedReply]
-"""From the reply as it should be to the reply as it is."""
+Spoil = Callable[[SimulatedReply, random.Random], SimulatedReply | None]
+"""From the reply as it should be to the reply as it is; None: it never comes."""
 
 NOWHERE = (0.0, 0.0)
-_UNLIMITED = Options(requests_per_minute=None)
 
 
 class Provider:
@@ -42,7 +41,8 @@ class Provider:
         self._inwards, self._outwards = inwards, outwards
         self._spoil = spoil
         self._lock = threading.Lock()
-        self._simulator = Simulator(options=_UNLIMITED)
+        self._ended = threading.Event()
+        self._simulator = Simulator(requests_per_minute=None)
         self._server = SimulatedServer(self._answer, "127.0.0.1", 0)
         self.base_url = self._server.base_url
         self.address = ("127.0.0.1", int(self._server.server_address[1]))
@@ -59,11 +59,16 @@ class Provider:
             self.arrivals.append(Arrival(time.monotonic(), key))
             reply = self._spoil(self._simulator.answer(method, target, body), self._dice)
         time.sleep(back)
+        if reply is None:
+            self._ended.wait()
+            return page(503)
         return reply
 
     def end(self) -> None:
         """Stop listening. What is under way arrives first."""
-        self._server.stop()
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class Relay:

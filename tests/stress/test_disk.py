@@ -15,13 +15,13 @@ import pytest
 from exporter.ratelimit.limiter import boot_id
 from exporter.ratelimit.lock_file import LockFile
 from exporter.secret import Secret
-from exporter.simulator.simulator import most_in_60s, serve
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
 from tests.stress.disk_attacks import ATTACKS, Attack
 from tests.stress.mounts import Mount
 from tests.stress.numbered import KEY, PACE, UNWRITABLE, WRITABLE_AGAIN, Numbered, configured, shown
 from tests.support.running import ROOT, Running, Started, eventually
+from tests.support.simulator import most_in_60s, served
 
 pytestmark = pytest.mark.journey
 
@@ -46,7 +46,7 @@ class Battle:
 
     def fight(self) -> None:
         self._mount = Mount(self._started, self._directory / "mount")
-        with serve(self.simulator) as server:
+        with served(self.simulator) as server:
             self._base_url = server.base_url
             self._config = configured(self._directory / "config.yaml", self._base_url)
             known_past(self._mount.path / "state")
@@ -192,7 +192,7 @@ def test_the_exporter_itself_killed_while_it_writes(started: Started, tmp_path: 
     """Kills from the moment a request arrives until all that follows is written, at instants spread over it."""
     state, lives = tmp_path / "state", 30
     file = LockFile(StateDirectory(state), boot_id())
-    with serve(simulator := Numbered()) as server:
+    with served(simulator := Numbered()) as server:
         config = configured(tmp_path / "config.yaml", server.base_url)
         kept = 0
         for life in range(1, lives + 1):

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from exporter.config.settings import DateRange
 from exporter.model import Endpoint, Query, Reason
 from exporter.months import PARIS, month_end, month_start, months_between
-from exporter.simulator.api import Options
-from exporter.simulator.simulator import Simulator, most_in_60s, serve
+from exporter.simulator.history import SimulatedAccount
 from tests.stress.numbered import KEY
 from tests.stress.world import Shown, World, months
 from tests.support.fakes import FakeClock
 from tests.support.running import TOOLS, Started, eventually
+from tests.support.simulator import MisbehavingSimulator, most_in_60s, served
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -84,7 +84,7 @@ def test_a_month_begins_at_midnight_in_paris_while_running(
     running_month: bool,
 ) -> None:
     """Before, at and after midnight in Paris and in UTC, with an API that counts the running month or does not."""
-    world = World(clock, *ends, *start, options=Options(running_month=running_month))
+    world = World(clock, *ends, *start, running_month=running_month)
     ended, midnight = world.right_month(), month_start(begins)
     world.pass_by(60)
     began = None
@@ -137,7 +137,7 @@ TO_1970 = -datetime(2026, 11, 23, tzinfo=PARIS).timestamp()
 def test_a_clock_stepped_and_corrected_leaves_the_figures_right(
     clock: FakeClock, step: float, running_month: bool
 ) -> None:
-    world = World(clock, 2026, 11, 23, 22, 30, options=Options(running_month=running_month))
+    world = World(clock, 2026, 11, 23, 22, 30, running_month=running_month)
     world.pass_by(HOUR)
     before = months(world.shown())
     clock.step(step)
@@ -203,8 +203,8 @@ def test_a_real_process_shows_the_new_year_from_midnight_in_paris(
     """Its wall clock, and that alone, is shifted by libfaketime, as the simulated API's is."""
     midnight = month_start("2027-01")
     shift = midnight - 16 - time.time()
-    simulator = Simulator(now=lambda: time.time() + shift)
-    with serve(simulator) as server:
+    simulator = MisbehavingSimulator(now=lambda: time.time() + shift)
+    with served(simulator) as server:
         config = tmp_path / "config.yaml"
         settings = {"base_url": server.base_url, "api_key": KEY, "credits": False, "poll_interval": "25s"}
         config.write_text(json.dumps(settings))
@@ -232,13 +232,11 @@ def test_a_real_process_shows_the_new_year_from_midnight_in_paris(
         assert time.time() + shift >= midnight
         assert exporter.series(begin) == {begin: midnight}
         eventually(lambda: len(simulator.requests) >= 4, within=60)
-        eventually(lambda: exporter.series(december)[december] == year_end(simulator, midnight))
+        eventually(lambda: exporter.series(december)[december] == year_end(midnight))
         assert [request.status for request in simulator.requests] == [200] * len(simulator.requests)
         gaps = [after.monotonic - before.monotonic for before, after in pairwise(simulator.requests)]
         assert min(gaps) >= 12.2
 
 
-def year_end(simulator: Simulator, midnight: float) -> int:
-    account = simulator._account(KEY)
-    assert account
-    return account.usage(date(2026, 12, 1), date(2026, 12, 31), midnight).sent
+def year_end(midnight: float) -> int:
+    return SimulatedAccount(KEY).usage(date(2026, 12, 1), date(2026, 12, 31), midnight).sent

@@ -15,10 +15,9 @@ from exporter.months import first_and_last_day, month_end, month_of, month_start
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.service import Service
-from exporter.simulator.api import Options
 from exporter.simulator.history import SimulatedAccount
-from exporter.simulator.simulator import Simulator
 from tests.support.fakes import FakeClock
+from tests.support.simulator import MisbehavingSimulator
 
 KEY = Secret("S3CR+T/key")
 LATENCY = 0.3
@@ -30,7 +29,9 @@ Shown = dict[str, dict[str, float]]
 class Line:
     """The way to a simulated API, in virtual time. It keeps what was asked, and when on the monotonic clock."""
 
-    def __init__(self, simulator: Simulator, clock: FakeClock, right_time: Callable[[], float]) -> None:
+    def __init__(
+        self, simulator: MisbehavingSimulator, clock: FakeClock, right_time: Callable[[], float]
+    ) -> None:
         self.right_time = right_time
         self.asked: list[tuple[float, Mapping[str, str]]] = []
         self._simulator = simulator
@@ -49,12 +50,14 @@ class Line:
 class World:
     """An exporter and the API, whose clock is right from the moment the world begins, whatever the machine's does."""
 
-    def __init__(self, clock: FakeClock, *moment: int, options: Options = Options(), **settings: Any) -> None:  # noqa: B008
+    def __init__(self, clock: FakeClock, *moment: int, running_month: bool = True, **settings: Any) -> None:
         clock.set_paris(*moment)
         self.clock = clock
         self.begin = clock.monotonic()
         self._right_minus_monotonic = clock.time() - clock.monotonic()
-        self.simulator = Simulator(options=options, now=self.right_time, monotonic=clock.monotonic)
+        self.simulator = MisbehavingSimulator(
+            running_month=running_month, now=self.right_time, monotonic=clock.monotonic
+        )
         self.line = Line(self.simulator, clock, self.right_time)
         self.settings = Settings((AccountSettings(None, KeySource(KEY)),), **settings)
         world = self
@@ -117,7 +120,7 @@ def months(shown: Shown) -> dict[str, MonthFigures]:
 
 @functools.cache
 def _truth(month: str, instant: float) -> MonthFigures:
-    usage = SimulatedAccount(KEY.reveal(), 1, seed=0).usage(*first_and_last_day(month), instant)
+    usage = SimulatedAccount(KEY.reveal()).usage(*first_and_last_day(month), instant)
     return MonthFigures(usage.cost / 1000, usage.sent)
 
 

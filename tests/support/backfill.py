@@ -16,11 +16,10 @@ from exporter.model import MonthFigures
 from exporter.months import first_and_last_day
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
-from exporter.simulator.api import Options
 from exporter.simulator.history import SimulatedAccount
-from exporter.simulator.simulator import Simulator, serve
 from exporter.state.directory import StateDirectory
 from tests.support.fakes import FakeClock
+from tests.support.simulator import MisbehavingSimulator, served
 
 KEY = "S3CR+T/key"
 PACE, LATE = 12.2, 2.0
@@ -35,9 +34,9 @@ def settings(*names: str | None, base_url: str = "http://simulated/v1", key: str
 class SimulatedTransport:
     """The simulated API without a network, at the time of a fake clock."""
 
-    def __init__(self, clock: FakeClock, options: Options | None = None) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
-        self.simulator = Simulator(options=options or Options(), now=clock.time, monotonic=clock.monotonic)
+        self.simulator = MisbehavingSimulator(now=clock.time, monotonic=clock.monotonic)
         self.asked: list[tuple[str, str]] = []
         self.latency: Callable[[], float] = lambda: 0.3
         self.on_request: Callable[[], object] = lambda: None
@@ -56,7 +55,7 @@ class SimulatedTransport:
 
 def of_simulator(months: list[str], now: float, key: str = KEY) -> dict[str, MonthFigures]:
     """Figures of the simulated account, from its days."""
-    account = SimulatedAccount(key, 1, 0)
+    account = SimulatedAccount(key)
     usages = {month: account.usage(*first_and_last_day(month), now) for month in months}
     return {month: MonthFigures(usage.cost / 1000, usage.sent) for month, usage in usages.items()}
 
@@ -73,7 +72,9 @@ def series_of(text: bytes) -> dict[Series, tuple[float, float]]:
 class Command:
     """Runs the command in this process against a simulated API that it can reach over HTTP."""
 
-    def __init__(self, simulator: Simulator, base_url: str, directory: Path, clock: FakeClock) -> None:
+    def __init__(
+        self, simulator: MisbehavingSimulator, base_url: str, directory: Path, clock: FakeClock
+    ) -> None:
         self.simulator = simulator
         self.base_url = base_url
         self.directory = directory
@@ -91,6 +92,6 @@ class Command:
 def command_over_http(directory: Path) -> Iterator[Command]:
     """Serve the simulated API over HTTP, in the time of a fake clock that begins now."""
     clock = FakeClock(wall=time.time())
-    simulator = Simulator(now=clock.time, monotonic=clock.monotonic)
-    with serve(simulator) as server:
+    simulator = MisbehavingSimulator(now=clock.time, monotonic=clock.monotonic)
+    with served(simulator) as server:
         yield Command(simulator, server.base_url, directory, clock)

@@ -141,7 +141,7 @@ class Started:
 
     def simulator(self, *flags: str) -> Running:
         """Start the simulated API. Its `url` is the base_url for the exporter."""
-        running = self.command(sys.executable, "-m", "exporter.simulator", "--port=0", *flags)
+        running = self.command(sys.executable, "-m", "tests.support.simulator", *flags)
         running.url = running.line(r"(http://\S+)")[1]
         return running
 
