@@ -109,7 +109,7 @@ class _Watched:
         self._note(key, Query.STATISTICS)
         return history
 
-    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures]:
+    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures | None]:
         month = self._client.fetch_current_month(key, deadline)
         self._note(key, Query.CURRENT_MONTH)
         return month

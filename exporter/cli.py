@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from exporter import __version__, log
+from exporter.api.environment import check_environment
 from exporter.arguments import PROGRAM, Parser, add_common_flags, state_dir
 from exporter.backfill import command as backfill_command
 from exporter.backfill.fetcher import BackfillError
@@ -99,7 +100,9 @@ def _parse_run(words: Sequence[str]) -> argparse.Namespace:
 
 def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
     def read_settings() -> Settings:
-        return config.load(flags.config_file, os.environ, demo_url)
+        settings = config.load(flags.config_file, os.environ, demo_url)
+        check_environment(settings.base_url)
+        return settings
 
     settings = read_settings()
     security = _security(flags.web_config_file)
@@ -127,6 +130,7 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
 
 def _backfill(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
     settings = config.load(flags.config_file, os.environ, demo_url)
+    check_environment(settings.base_url)
     limiters, directory = _paces_and_directory(flags, settings, demo_url, clock)
     # A simulated API is another one with each start: what was kept of it could not be used again.
     return backfill_command.run(flags, settings, limiters, None if demo_url else directory, clock)

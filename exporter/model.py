@@ -132,12 +132,12 @@ class Figures(msgspec.Struct, frozen=True):
             fetched={**self.fetched, Query.STATISTICS: now},
         )
 
-    def with_current_month(self, month: str, figures: MonthFigures, now: float) -> "Figures":
-        """Take a `current_month` reply."""
+    def with_current_month(self, month: str, figures: MonthFigures | None, now: float) -> "Figures":
+        """Take a `current_month` reply, whose figures are None if it leaves them unknown."""
         ended = {before: known for before, known in self.current_month.items() if before < month}
         return msgspec.structs.replace(
             self,
-            current_month={**ended, month: figures},
+            current_month={**ended, month: figures} if figures else ended,
             fetched={**self.fetched, Query.CURRENT_MONTH: now},
         )
 

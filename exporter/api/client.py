@@ -1,7 +1,8 @@
 """The provider's API: one method a request, which returns what the API says or raises Failure."""
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from exporter.durations import format_duration
 from exporter.model import Credits, Failure, MonthFigures, Reason, SubaccountPage
 from exporter.months import first_and_last_day, month_of, paris_date
 from exporter.secret import Secret
+
+logger = logging.getLogger(__name__)
 
 STATISTICS_PATH = "/statistics/cost-resume"
 CREDITS_PATH = "/me"
@@ -41,15 +44,19 @@ class Client:
     transport: Getter
     clock: Clock
     statistics: Interval
+    _logged: set[str] = field(default_factory=set, compare=False)
+    """The fields of ``/me`` that were left out before: each is logged once."""
 
     def fetch_history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:
         """Return the figures of past months, by month (``YYYY-MM``)."""
         if isinstance(self.statistics, DateRange):
-            return self._custom(key, self.statistics.first, self.statistics.last, deadline)
-        return self._months({"interval": self.statistics}, key, deadline)
+            months = self._custom(key, self.statistics.first, self.statistics.last, deadline)
+        else:
+            months = self._months({"interval": self.statistics}, key, deadline)
+        return {month: known for month, known in months.items() if known}
 
-    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures]:
-        """Return the running month in Paris, ``YYYY-MM``, and its figures so far."""
+    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures | None]:
+        """Return the running month in Paris, ``YYYY-MM``, and its figures so far, None if they are unknown."""
         today = paris_date(self.clock.time())
         months = self._custom(key, today.replace(day=1), today, deadline)
         return month_of(today), months.get(month_of(today), MonthFigures(cost=0.0, sent=0))
@@ -60,17 +67,24 @@ class Client:
 
     def fetch_credits(self, key: Secret, deadline: float) -> Credits:
         """Return what is left on the account."""
-        return parse_credits(self._get(CREDITS_PATH, key, {}, deadline))
+        return parse_credits(self._get(CREDITS_PATH, key, {}, deadline), self._log_once)
 
     def fetch_subaccounts(self, page: int, key: Secret, deadline: float) -> SubaccountPage:
         """Return one page of the account's sub-accounts, counted from 1."""
         return parse_subaccounts(self._get(SUBACCOUNTS_PATH, key, {"page": str(page)}, deadline), page)
 
+    def _log_once(self, problem: str) -> None:
+        if problem not in self._logged:
+            self._logged.add(problem)
+            logger.warning("a field of the reply makes no sense and is left out", extra={"problem": problem})
+
     def cut_off(self) -> None:
         """End a running request at once, from another thread."""
         self.transport.cut_off()
 
-    def _custom(self, key: Secret, first: date, last: date, deadline: float) -> dict[str, MonthFigures]:
+    def _custom(
+        self, key: Secret, first: date, last: date, deadline: float
+    ) -> dict[str, MonthFigures | None]:
         interval = {"interval": "custom", "from": f"{first:%d-%m-%Y}", "to": f"{last:%d-%m-%Y}"}
         return self._months(interval, key, deadline, month_of(first), month_of(last))
 
@@ -81,7 +95,7 @@ class Client:
         deadline: float,
         first: str | None = None,
         last: str | None = None,
-    ) -> dict[str, MonthFigures]:
+    ) -> dict[str, MonthFigures | None]:
         reply = self._get(STATISTICS_PATH, key, interval, deadline)
         ahead = 0.0 if reply.date is None else self.clock.time() - reply.date
         if abs(ahead) <= _CLOCK_OFF_AT_MOST:

@@ -26,9 +26,10 @@ _REASON_OF_CODE = {
     429: Reason.RATE_LIMITED,
 }
 _REASON_OF_STATUS = {401: Reason.KEY_REJECTED, 403: Reason.ACCESS_DENIED, 429: Reason.RATE_LIMITED}
+_REFUSALS = {401, 403}
+"""A firewall, a proxy or a login page has these, too: they count if the body is the API's own, or empty."""
 _MAX_MESSAGE = 120
 _MAX_DIGITS = 30
-_GZIP = b"\x1f\x8b"
 _EXACT = 1 << 53  # from here on, a float is not every whole number
 _EXPECTED = {"success": "true or false", "code": "a number"}
 
@@ -56,9 +57,11 @@ def successful_reply(raw: RawReply) -> dict[str, Any]:
     except Failure as failure:
         if raw.status == 200:
             raise
-        if raw.status >= 500 or raw.status in _REASON_OF_STATUS:
+        if raw.status >= 500 or raw.status == 429 or (raw.status in _REFUSALS and not raw.body.strip()):
             raise _refused(raw, _reason_of_status(raw.status)) from None
         raise invalid_reply(f"HTTP {raw.status}, and {failure.detail}") from None
+    if raw.status in _REFUSALS and envelope == _Envelope():
+        raise invalid_reply(f"HTTP {raw.status}, and the reply has neither success nor code")
     code = None if envelope.code is None else int(envelope.code)
     if code not in {None, 200}:
         raise _refused(
@@ -99,17 +102,14 @@ def _json_object(body: bytes) -> dict[str, Any]:
         raise invalid_reply("the reply is empty")
     try:
         value = json.loads(
-            body.decode("utf-8"),
+            body.decode("utf-8-sig"),
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
             parse_float=_decimal,
             parse_int=_integer,
         )
     except UnicodeDecodeError:
-        is_packed = body.startswith(_GZIP)
-        raise invalid_reply(
-            f"the reply is {'compressed, which was not asked for' if is_packed else 'not UTF-8'}"
-        ) from None
+        raise invalid_reply("the reply is not UTF-8") from None
     except json.JSONDecodeError as error:
         if body.lstrip().startswith(b"<"):
             raise invalid_reply("the reply is not JSON but HTML or XML") from None

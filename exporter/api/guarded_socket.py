@@ -13,7 +13,9 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import LocationParseError, NameResolutionError
 
+from exporter.api.connect import connect
 from exporter.clock import Clock
 from exporter.model import Failure, Reason
 
@@ -36,6 +38,10 @@ class GuardedSocket:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._cut_off = False
+        self.was_sent = False
+        """Whether the request has begun to be sent."""
+        self.unanswered: tuple[str, ...] = ()
+        """The addresses of the host that did not answer, each with the reason, if another did."""
 
     def adopt(self, sock: socket.socket) -> None:
         """Take the socket that the exchange goes over."""
@@ -44,6 +50,18 @@ class GuardedSocket:
                 raise TimeoutError
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
             self._socket = sock.dup()
+
+    def connect(self, host: str, port: int, timeout: float) -> socket.socket:
+        """Return a connection to the first address of a host that answers. Raises OSError."""
+        connected = connect(host, port, timeout, self._clock)
+        connected.sock.settimeout(timeout)
+        self.unanswered = connected.unanswered
+        return connected.sock
+
+    def begin_to_send(self) -> None:
+        """Note that the request is sent from now on. Raises TimeoutError after the deadline."""
+        self.check()
+        self.was_sent = True
 
     def check(self) -> None:
         """Refuse to go on after the deadline: the pace counts on it, even if the process was stopped meanwhile."""
@@ -105,9 +123,17 @@ class _GuardedConnection(HTTPConnection):
     response_class = _BoundedResponse
 
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
+        exchange = current.get()
         try:
-            current.get().adopt(sock)
+            sock = exchange.connect(self.host, self.port, cast(float, self.timeout))
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except UnicodeError:
+            raise LocationParseError(self.host) from None
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            exchange.adopt(sock)
         except BaseException:
             sock.close()
             raise
@@ -115,7 +141,7 @@ class _GuardedConnection(HTTPConnection):
 
     def connect(self) -> None:
         super().connect()
-        current.get().check()
+        current.get().begin_to_send()
 
 
 class _GuardedTLSConnection(_GuardedConnection, HTTPSConnection):

@@ -80,5 +80,5 @@ def _subaccount(index: int, entry: _Entry) -> Subaccount:
     except ValueError as error:
         raise invalid_reply(f"data[{index}].apiKey: {error}") from None
     balance = entry.credits.known_balance if entry.credits else None
-    currency = entry.credits.currency if entry.credits else None
+    currency = entry.credits.known_currency if entry.credits else None
     return Subaccount(int(entry.id), key, Credits(balance, currency, {}, None))

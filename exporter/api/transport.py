@@ -7,9 +7,10 @@ the URL holds the key.
 """
 
 import http.cookiejar
-import os
+import logging
 import re
 import threading
+import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future
 from email.utils import parsedate_to_datetime
@@ -18,13 +19,17 @@ import requests
 import urllib3
 
 from exporter import __version__
+from exporter.api import environment
 from exporter.api.envelope import RawReply
 from exporter.api.errors import TOO_LATE, failure_of
-from exporter.api.guarded_socket import GuardedAdapter, GuardedSocket, current
+from exporter.api.guarded_socket import MAX_REPLY, GuardedAdapter, GuardedSocket, current
 from exporter.clock import Clock
 from exporter.model import Failure, Reason
 
+logger = logging.getLogger(__name__)
+
 _CHUNK = 16 << 10
+_GZIP = b"\x1f\x8b"
 
 
 class _Session(requests.Session):
@@ -43,7 +48,8 @@ class Transport:
         self._clock = clock
         self._session = _Session()
         self._session.trust_env = False
-        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
+        self._session.verify = environment.ca_path() or True
+        self._session.proxies = dict(environment.proxies(base_url))
         self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.update(
             {
@@ -53,11 +59,10 @@ class Transport:
                 "Connection": "close",
             }
         )
-        if base_url.startswith("https:"):
-            self._session.proxies = requests.utils.get_environ_proxies(base_url)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, GuardedAdapter(max_retries=0))
         self._exchange: GuardedSocket | None = None
+        self._unanswered: tuple[str, ...] = ()
 
     def get(self, path: str, parameters: Mapping[str, str], deadline: float) -> RawReply:
         """Return the reply, whatever its status, before `deadline` on the monotonic clock. Raises Failure."""
@@ -80,6 +85,15 @@ class Transport:
         finally:
             exchange.cut_off()
             thread.join(timeout=1)
+            self._log_unanswered(exchange.unanswered)
+
+    def _log_unanswered(self, addresses: tuple[str, ...]) -> None:
+        """Log which addresses of the host do not answer, if they are others than the last time."""
+        if addresses and addresses != self._unanswered:
+            logger.warning(
+                "the host has addresses that do not answer", extra={"addresses": ", ".join(addresses)}
+            )
+        self._unanswered = addresses
 
     def cut_off(self) -> None:
         """End the running exchange at once, from another thread."""
@@ -103,7 +117,12 @@ class Transport:
         except Failure as failure:
             outcome.set_exception(failure)
         except Exception as error:  # whatever it is, its text may hold the key
-            outcome.set_exception(failure_of(error))
+            ca_problem = environment.ca_problem(self._base_url)
+            outcome.set_exception(
+                Failure(Reason.UNREACHABLE, ca_problem)
+                if ca_problem and not exchange.was_sent
+                else failure_of(error, was_sent=exchange.was_sent)
+            )
         finally:
             exchange.cut_off()
 
@@ -121,7 +140,7 @@ class Transport:
                 )
             retry_after = parse_retry_after(response.headers.get("Retry-After", ""), self._clock.time())
             date = parse_date(response.headers.get("Date", ""))
-            return RawReply(response.status_code, _read_body(response.raw), retry_after, date)
+            return RawReply(response.status_code, unpack(_read_body(response.raw)), retry_after, date)
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
@@ -138,6 +157,23 @@ def parse_date(value: str) -> float | None:
         return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def unpack(body: bytes) -> bytes:
+    """Return a body without gzip's compression, which some servers use unasked; as it is if it is not gzip's.
+
+    Raises Failure if the content is larger than a reply may be.
+    """
+    if not body.startswith(_GZIP):
+        return body
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        content = unpacker.decompress(body, MAX_REPLY + 1)
+    except zlib.error:
+        return body
+    if len(content) > MAX_REPLY:
+        raise Failure(Reason.INVALID_REPLY, f"the reply is larger than {MAX_REPLY >> 10} KiB")
+    return content if unpacker.eof and not unpacker.unused_data else body
 
 
 def _read_body(raw: urllib3.BaseHTTPResponse) -> bytes:

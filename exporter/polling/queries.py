@@ -18,8 +18,8 @@ class Fetcher(Protocol):
     def fetch_history(self, key: Secret, deadline: float) -> dict[str, MonthFigures]:
         """Return the figures of past months, by month."""
 
-    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures]:
-        """Return the running month and its figures so far."""
+    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures | None]:
+        """Return the running month and its figures so far, None if they are unknown."""
 
     def fetch_credits(self, key: Secret, deadline: float) -> Credits:
         """Return what is left on the account."""

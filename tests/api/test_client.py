@@ -228,3 +228,27 @@ def test_cutting_off_is_passed_on(clock: FakeClock) -> None:
     transport = Replies()
     Client(transport, clock, "last_month").cut_off()
     assert transport.cut_offs == 1
+
+
+def test_a_running_month_without_figures_is_unknown_and_not_0(clock: FakeClock) -> None:
+    known = Figures().with_current_month("2026-10", MonthFigures(1.0, 1), 1)
+    known = known.with_current_month("2026-11", MonthFigures(2.0, 2), 2)
+    empty = months(m2026_11=("1", 1)).replace(b'"1"', b"null")
+    figures = fetch(Replies(empty), clock, Query.CURRENT_MONTH, known)
+    assert figures.months == {"2026-10": MonthFigures(1.0, 1)}
+    assert figures.fetched[Query.CURRENT_MONTH] == clock.time()
+    assert fetch(Replies(months()), clock, Query.CURRENT_MONTH).months == {"2026-11": MonthFigures(0.0, 0)}
+
+
+def test_an_odd_field_of_the_credits_is_logged_once(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b'{"success": true, "credits": {"balance": "1", "currency": "credits", "creditHlr": "many"}}'
+    client = Client(Replies(body, body), clock, "last_month")
+    for _ in range(2):
+        assert client.fetch_credits(Secret(KEY), DEADLINE) == Credits(1.0, None, {}, None)
+    problems = [vars(record)["problem"] for record in caplog.records]
+    assert problems == [
+        "credits.currency: expected an ISO 4217 code such as EUR",
+        "credits.creditHlr: expected a whole number",
+    ]

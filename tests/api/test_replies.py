@@ -10,12 +10,18 @@ from exporter.api.envelope import RawReply
 from exporter.api.replies import parse_credits, parse_statistics
 from exporter.model import Credits, Failure, MonthFigures, Reason
 from exporter.secret import Secret
-from tests.support.bodies import OCTOBER, october, statistics
+from tests.support.bodies import OCTOBER, me, october, statistics
 
 DATA = Path(__file__).parents[1] / "data"
 KEY = "S3CR+T/9f8e7d6c5b4a"
 Parse = Callable[[RawReply], object]
-BOTH = pytest.mark.parametrize("parse", [parse_statistics, parse_credits])
+
+
+def credits_of(raw: RawReply) -> Credits:
+    return parse_credits(raw, lambda _: None)
+
+
+BOTH = pytest.mark.parametrize("parse", [parse_statistics, credits_of])
 
 
 def refused(parse: Parse, body: bytes, status: int = 200, retry_after: float | None = None) -> Failure:
@@ -38,12 +44,12 @@ def test_the_documented_statistics() -> None:
 
 
 def test_the_documented_credits() -> None:
-    reply = parse_credits(RawReply(200, (DATA / "me.json").read_bytes()))
+    reply = credits_of(RawReply(200, (DATA / "me.json").read_bytes()))
     assert reply == Credits(10225.119, "EUR", {"sms": 269082, "sms_eco": 444570, "hlr": 2045023}, 0)
 
 
 def test_the_older_shape_of_the_credits() -> None:
-    reply = parse_credits(RawReply(200, (DATA / "me-2018.json").read_bytes()))
+    reply = credits_of(RawReply(200, (DATA / "me-2018.json").read_bytes()))
     assert reply == Credits(0.9, "EUR", {"sms": 20, "sms_eco": 37, "hlr": 180}, 0)
 
 
@@ -56,8 +62,8 @@ def test_the_documented_error(parse: Parse) -> None:
 @pytest.mark.parametrize("sample", ["me.json", "me-2018.json"])
 def test_whom_the_account_belongs_to_is_not_taken(sample: str) -> None:
     content = (DATA / sample).read_text()
-    shown = repr(parse_credits(RawReply(200, content.encode())))
-    refusal = refused(parse_credits, content.replace('"balance":', '"balance": [],"x":').encode())
+    shown = repr(credits_of(RawReply(200, content.encode())))
+    refusal = refused(credits_of, content.replace('"balance":', '"balance": [],"x":').encode())
     for personal in json.loads(content)["user"].values():
         assert personal not in shown + str(refusal)
 
@@ -92,13 +98,15 @@ def test_the_code_decides_whatever_the_status(parse: Parse, status: int, code: i
 
 
 @BOTH
-@pytest.mark.parametrize("body", [b"", b"<html><h1>No</h1></html>", b"[]", b'{"success": 3}', b"{}", b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"<html><h1>No</h1></html>", b"blocked", b"[]", b'{"success": 3}', b'{"message": "No"}', b"\xff"]
+)
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
         (200, Reason.INVALID_REPLY),
-        (401, Reason.KEY_REJECTED),
-        (403, Reason.ACCESS_DENIED),
+        (401, Reason.INVALID_REPLY),
+        (403, Reason.INVALID_REPLY),
         (429, Reason.RATE_LIMITED),
         (500, Reason.SERVER_ERROR),
         (502, Reason.SERVER_ERROR),
@@ -106,10 +114,31 @@ def test_the_code_decides_whatever_the_status(parse: Parse, status: int, code: i
         (599, Reason.SERVER_ERROR),
     ],
 )
-def test_without_a_code_the_status_decides(parse: Parse, body: bytes, status: int, reason: Reason) -> None:
+def test_a_body_that_is_not_the_apis_blames_neither_key_nor_account(
+    parse: Parse, body: bytes, status: int, reason: Reason
+) -> None:
     failure = refused(parse, body, status)
     assert failure.reason is reason
     assert status == 200 or f"HTTP {status}" in failure.detail
+
+
+@BOTH
+@pytest.mark.parametrize("body", [b"", b" \r\n", b'{"success": false, "message": "No"}'])
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (401, Reason.KEY_REJECTED),
+        (403, Reason.ACCESS_DENIED),
+        (429, Reason.RATE_LIMITED),
+        (500, Reason.SERVER_ERROR),
+    ],
+)
+def test_under_an_empty_body_or_json_without_a_code_the_status_decides(
+    parse: Parse, body: bytes, status: int, reason: Reason
+) -> None:
+    failure = refused(parse, body, status)
+    assert failure.reason is reason
+    assert failure.detail.startswith(f"HTTP {status}")
 
 
 @BOTH
@@ -201,3 +230,25 @@ def test_months_that_were_not_asked_for_spoil_the_reply(first: str | None, last:
     with pytest.raises(Failure, match=r"datas\[0\]: 2021-10 was not asked for"):
         parse_statistics(RawReply(200, october()), first, last)
     assert parse_statistics(RawReply(200, october()), "2021-10", "2021-10").keys() == {"2021-10"}
+
+
+def test_a_month_whose_entries_all_come_without_figures_is_unknown() -> None:
+    empty = OCTOBER | {"cost": None, "nb_send": ""}
+    assert parse_statistics(RawReply(200, statistics(empty))) == {"2021-10": None}
+    day = OCTOBER | {"type": "day"}
+    assert parse_statistics(RawReply(200, statistics(day, empty | {"type": "day"}, day))) == {
+        "2021-10": MonthFigures(98.348, 2420)
+    }
+
+
+def test_each_odd_field_of_the_credits_is_told() -> None:
+    told: list[str] = []
+    odd = me(currency="€", creditSms=0.5, creditSmsECO=True, creditHlr="many", toSend=-1)
+    assert parse_credits(RawReply(200, odd), told.append) == Credits(0.9, None, {}, None)
+    assert told == [
+        "credits.currency: expected an ISO 4217 code such as EUR",
+        "credits.creditSms: expected a whole number",
+        "credits.creditSmsECO: expected a whole number",
+        "credits.creditHlr: expected a whole number",
+        "credits.toSend: expected a whole number that is not negative",
+    ]

@@ -53,8 +53,10 @@ def key(raw: RawReply, query: Query) -> Figures | Failure:
     """What becomes of a reply. Any other exception is an error of the program."""
     try:
         if query is Query.CREDITS:
-            return Figures().with_credits(parse_credits(raw), 0.0)
-        return Figures().with_history(parse_statistics(raw), "2021-11", 0.0)
+            return Figures().with_credits(parse_credits(raw, lambda _: None), 0.0)
+        months = parse_statistics(raw)
+        known = {month: figures for month, figures in months.items() if figures}
+        return Figures().with_history(known, "2021-11", 0.0)
     except Failure as failure:
         return failure
 
@@ -257,10 +259,19 @@ def test_a_missing_field_spoils_the_reply(months: dict[Month, Pair], data: st.Da
     assert f"{field}: is missing" in outcome.detail
 
 
-@given(PAIRS, st.data(), st.sampled_from(["cost", "nb_send"]), st.integers(-(10**9), -1))
-def test_a_negative_figure_spoils_the_reply(pair: Pair, data: st.DataObject, field: str, number: int) -> None:
-    negative = {field: data.draw(spellings(Decimal(number).scaleb(-3) if field == "cost" else number))}
+@given(PAIRS, st.data(), st.integers(-(10**9), -1))
+def test_a_negative_cost_is_a_refund(pair: Pair, data: st.DataObject, number: int) -> None:
+    cost = Decimal(number).scaleb(-3)
+    body = statistics(data.draw(entry((2021, 10), pair)) | {"cost": data.draw(spellings(cost))})
+    outcome = key(RawReply(200, body), Query.STATISTICS)
+    assert isinstance(outcome, Figures)
+    assert outcome.history["2021-10"].cost == float(cost)
+
+
+@given(PAIRS, st.data(), st.integers(-(10**9), -1))
+def test_a_negative_count_spoils_the_reply(pair: Pair, data: st.DataObject, number: int) -> None:
+    negative = {"nb_send": data.draw(spellings(number))}
     body = statistics(data.draw(entry((2021, 10), pair)) | negative)
     outcome = key(RawReply(200, body), Query.STATISTICS)
     assert isinstance(outcome, Failure)
-    assert f"datas[0].{field}: expected" in outcome.detail
+    assert "datas[0].nb_send: expected" in outcome.detail

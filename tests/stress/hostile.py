@@ -7,9 +7,10 @@ decimal, a thirteenth month), names a month twice or one that nobody asked for, 
 longer than the timeout, or is longer than years of days could be. One such entry spoils the reply: the last good
 figures stay, and one line of the log says what was wrong.
 
-Unusual is what says the same in other words: numbers for numeric strings, `"9"` for `"09"`, fields and types nobody
-documented, any order, any white space, fields missing that are not used, months to come, and whatever HTTP allows to
-frame it with. It is accepted.
+Unusual is what says the same in other words: a byte order mark, gzip, a refund, any number of decimals, months whose
+figures are both empty, odd fields beside a balance, numbers for numeric strings, `"9"` for `"09"`, fields and types
+nobody documented, any order, any white space, fields missing that are not used, months to come, and whatever HTTP
+allows to frame it with. It is accepted.
 """
 
 import gzip
@@ -186,8 +187,45 @@ _STATUSES = {
         Reason.INVALID_REPLY,
         "HTTP 400, and the reply is not JSON but HTML",
     ),
-    "401 with a page": ("401 Unauthorized", PAGE, Reason.KEY_REJECTED, "HTTP 401"),
-    "403 with a page": ("403 Forbidden", PAGE, Reason.ACCESS_DENIED, "HTTP 403"),
+    "401 without a body": ("401 Unauthorized", b"", Reason.KEY_REJECTED, "HTTP 401"),
+    "403 without a body": ("403 Forbidden", b" \r\n", Reason.ACCESS_DENIED, "HTTP 403"),
+    "401 with a page": (
+        "401 Unauthorized",
+        PAGE,
+        Reason.INVALID_REPLY,
+        "HTTP 401, and the reply is not JSON but HTML or XML",
+    ),
+    "403 with a page": (
+        "403 Forbidden",
+        PAGE,
+        Reason.INVALID_REPLY,
+        "HTTP 403, and the reply is not JSON but HTML or XML",
+    ),
+    "403 with text": (
+        "403 Forbidden",
+        b"blocked",
+        Reason.INVALID_REPLY,
+        "HTTP 403, and the reply is not JSON",
+    ),
+    "403 compressed": (
+        "403 Forbidden",
+        gzip.compress(PAGE),
+        Reason.INVALID_REPLY,
+        "HTTP 403, and the reply is not JSON but HTML or XML",
+    ),
+    "401 with JSON of somebody else": (
+        "401 Unauthorized",
+        b'{"message": "Unauthorized"}',
+        Reason.INVALID_REPLY,
+        "HTTP 401, and the reply has neither success nor code",
+    ),
+    "401 with the API's JSON": ("401 Unauthorized", refusal(), Reason.KEY_REJECTED, "HTTP 401"),
+    "403 with the API's JSON": (
+        "403 Forbidden",
+        refusal(message="No"),
+        Reason.ACCESS_DENIED,
+        "HTTP 403: No",
+    ),
     "404 with figures": ("404 Not Found", october(), Reason.SERVER_ERROR, "HTTP 404"),
     "429 with a page": ("429 Too Many Requests\r\nRetry-After: -1", PAGE, Reason.RATE_LIMITED, "HTTP 429"),
     "500 with figures": ("500 Oops", october(), Reason.SERVER_ERROR, "HTTP 500"),
@@ -270,6 +308,21 @@ UNUSUAL: Mapping[str, Unusual] = {
             "code as a string that says that all is fine": http(
                 json.dumps({"datas": [OCTOBER], "success": True, "code": "200", "message": None}).encode()
             ),
+            "a byte order mark": http(b"\xef\xbb\xbf" + october()),
+            "gzip": http(gzip.compress(october())),
+            "gzip, announced": http(gzip.compress(october()), "200 OK\r\nContent-Encoding: gzip"),
+            "gzip, announced and not there": http(october(), "200 OK\r\nContent-Encoding: gzip"),
+            "gzip of the largest reply": http(gzip.compress(october().ljust(512 << 10))),
+            "a cost of very many digits in a string": http(october(cost="49.174" + "0" * 400_000)),
+            "another month with neither cost nor SMS": http(
+                statistics(OCTOBER | {"m": 9, "cost": None, "nb_send": None}, OCTOBER)
+            ),
+            "a day with neither cost nor SMS": http(
+                statistics(OCTOBER | {"type": "day"}, OCTOBER | {"type": "day", "cost": "", "nb_send": None})
+            ),
+            "the same month once more, empty": http(
+                statistics(OCTOBER, OCTOBER | {"cost": "", "nb_send": ""})
+            ),
             "white space around it": http(b"\r\n\t" + october() + b"\n"),
             "a cost of very many digits": http(october().replace(b'"49.174"', b"49.174" + b"0" * 400_000)),
             "neither length nor chunks": Wire(STATUS_LINE + ENDED + october()),
@@ -297,11 +350,37 @@ UNUSUAL: Mapping[str, Unusual] = {
     },
     "m of one digit": Unusual(http(october(m="9")), {"2021-09": MonthFigures(49.174, 1210)}),
     "no months": Unusual(http(statistics()), {}),
+    "nothing but a month without figures": Unusual(http(october(cost=None, nb_send=None)), {}),
+    "a refund": Unusual(http(october(cost="-0.001", nb_send="0")), {"2021-10": MonthFigures(-0.001, 0)}),
+    "a refund as a number": Unusual(http(october(cost=-2.5)), {"2021-10": MonthFigures(-2.5, 1210)}),
+    "thirteen decimals": Unusual(
+        http(october(cost="0.1234567890123")), {"2021-10": MonthFigures(0.1234567890123, 1210)}
+    ),
     "a month without SMS": Unusual(http(october(cost="0.000", nb_send="0")), {"2021-10": MonthFigures(0, 0)}),
     **{
         f"credits: {name}": Unusual(http(body), figures)
         for name, (body, figures) in {
             "as documented": (me(), Credits(0.9, "EUR", _CREDIT_KINDS, 0)),
+            "currency a symbol": (me(currency="€"), Credits(0.9, None, _CREDIT_KINDS, 0)),
+            "currency with a label in it": (
+                me(currency='EUR"} 1\nx{y="'),
+                Credits(0.9, None, _CREDIT_KINDS, 0),
+            ),
+            "currency with half a character": (me(currency="EU\ud800"), Credits(0.9, None, _CREDIT_KINDS, 0)),
+            "currency a number": (me(currency=978), Credits(0.9, None, _CREDIT_KINDS, 0)),
+            "creditSms a fraction": (me(creditSms=0.5), Credits(0.9, "EUR", {"sms_eco": 37, "hlr": 180}, 0)),
+            "creditSms text": (me(creditSms="many"), Credits(0.9, "EUR", {"sms_eco": 37, "hlr": 180}, 0)),
+            "creditSmsECO true": (me(creditSmsECO=True), Credits(0.9, "EUR", {"sms": 20, "hlr": 180}, 0)),
+            "creditSmsLowCost a list": (me(creditSmsLowCost=[]), Credits(0.9, "EUR", _CREDIT_KINDS, 0)),
+            "creditHlr too long": (
+                me(creditHlr="9" * 400),
+                Credits(0.9, "EUR", {"sms": 20, "sms_eco": 37}, 0),
+            ),
+            "toSend negative": (me(toSend=-1), Credits(0.9, "EUR", _CREDIT_KINDS, None)),
+            "balance of thirteen decimals": (
+                me(balance="0.9000000000001"),
+                Credits(0.9000000000001, "EUR", _CREDIT_KINDS, 0),
+            ),
             "a debt": (me(balance=-12, toSend="5"), Credits(-12, "EUR", _CREDIT_KINDS, 5)),
             "balance null": (me(balance=None, solde="1.5"), Credits(1.5, "EUR", _CREDIT_KINDS, 0)),
             "another solde": (me(balance="2", solde="1.5"), Credits(2, "EUR", _CREDIT_KINDS, 0)),

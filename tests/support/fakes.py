@@ -52,7 +52,7 @@ class FakeFetcher:
         self.ask(Query.STATISTICS, key, deadline)
         return {"2026-10": MonthFigures(10.0, 100)}
 
-    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures]:
+    def fetch_current_month(self, key: Secret, deadline: float) -> tuple[str, MonthFigures | None]:
         self.ask(Query.CURRENT_MONTH, key, deadline)
         return "2026-11", MonthFigures(5.0, 50)
 
