@@ -9,7 +9,7 @@ import msgspec
 from exporter.api.client import Client
 from exporter.api.transport import Transport
 from exporter.clock import SystemClock
-from exporter.model import Account, Figures, Poll, Query
+from exporter.model import FIGURE_QUERIES, Account, Figures, Poll
 from exporter.polling.queries import ask
 from exporter.secret import Secret
 from exporter.simulator.simulator import Simulator, serve
@@ -44,14 +44,14 @@ def plant(directory: Path, accounts: int, base_url: str, **settings: object) -> 
     store = Store(StateDirectory(planted.state))
     store.base_url = base_url
     clock = SystemClock()
-    polls = {query: Poll(due=clock.monotonic()) for query in Query}
+    polls = {query: Poll(due=clock.monotonic()) for query in FIGURE_QUERIES}
     store.replace(tuple(Account(name, _BUDGET, Figures(), polls, {}) for name in keys))
     with serve(Simulator(requests_per_minute=None).answer) as server:
         client = Client(Transport(server.base_url, clock), clock, "last_twelve_months")
         for account in store.snapshot:
             key = Secret(keys[account.name])
             figures = account.figures
-            for query in Query:
+            for query in FIGURE_QUERIES:
                 figures = ask(client, query, key, clock.monotonic() + 30, clock)(figures)
             store.publish(msgspec.structs.replace(account, figures=figures), key=key)
             store.save()

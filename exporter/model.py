@@ -14,6 +14,7 @@ class Endpoint(StrEnum):
 
     STATISTICS = "statistics"
     CREDITS = "credits"
+    SUBACCOUNTS = "subaccounts"
 
 
 class Query(StrEnum):
@@ -22,11 +23,16 @@ class Query(StrEnum):
     STATISTICS = "statistics"
     CURRENT_MONTH = "current_month"
     CREDITS = "credits"
+    SUBACCOUNTS = "subaccounts"
 
     @property
     def endpoint(self) -> Endpoint:
         """The endpoint that answers it."""
-        return Endpoint.CREDITS if self is Query.CREDITS else Endpoint.STATISTICS
+        return Endpoint.STATISTICS if self is Query.CURRENT_MONTH else Endpoint(self.value)
+
+
+FIGURE_QUERIES = (Query.STATISTICS, Query.CURRENT_MONTH, Query.CREDITS)
+"""The queries whose answers are figures, in the order of a round."""
 
 
 class Reason(StrEnum):
@@ -181,6 +187,8 @@ class Account(msgspec.Struct, frozen=True):
     figures: Figures
     polls: Mapping[Query, Poll]
     request_stats: Mapping[Endpoint, RequestStats]
+    parent: str | None = None
+    """The account whose list of sub-accounts has this one; None for an account of the configuration."""
 
     @property
     def endpoints(self) -> list[Endpoint]:

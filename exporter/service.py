@@ -129,7 +129,7 @@ class Service:
 
     def _status(self) -> Status:
         return Status(
-            poll_interval=self._settings.poll_interval,
+            poll_interval=self._poller.poll_interval,
             requests_per_minute=self._settings.requests_per_minute,
             requests_last_minute=self._limiters.requests_last_minute(),
             state_writable=self._state is None or self._state.writable,
@@ -142,7 +142,7 @@ class Service:
 
     def not_ready_reason(self) -> str:
         """Say which accounts have no figures yet, and why; nothing once all have."""
-        without = [account for account in self._store.snapshot if not account.has_figures]
+        without = [a for a in self._store.snapshot if a.parent is None and not a.has_figures]
         if not without:
             return ""
         names = [account.name for account in without if account.name is not None]

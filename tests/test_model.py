@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from exporter.model import (
+    FIGURE_QUERIES,
     Account,
     Credits,
     Endpoint,
@@ -69,7 +70,7 @@ def test_figures_of_disabled_queries_are_left_out() -> None:
     figures = (
         Figures().with_history({"2026-10": OCTOBER}, "2026-11", 1).with_current_month("2026-11", HALF, 2)
     ).with_credits(CREDITS, 3)
-    assert figures.only(list(Query)) == figures
+    assert figures.only(list(FIGURE_QUERIES)) == figures
     assert figures.only([]) == Figures()
     assert figures.only([Query.CREDITS]) == Figures(credits=CREDITS, fetched={Query.CREDITS: 3})
     without_month = figures.only([Query.STATISTICS, Query.CREDITS])
@@ -101,7 +102,7 @@ def test_request_stats_count_requests_and_failures() -> None:
 
 
 def test_an_account_lists_its_endpoints_and_their_polls() -> None:
-    polls = {query: Poll(due=number) for number, query in enumerate(Query)}
+    polls = {query: Poll(due=number) for number, query in enumerate(FIGURE_QUERIES)}
     account = Account(None, None, Figures(), polls, {})
     assert account.endpoints == [Endpoint.STATISTICS, Endpoint.CREDITS]
     assert list(account.polls_of(Endpoint.STATISTICS)) == [Query.STATISTICS, Query.CURRENT_MONTH]

@@ -1,5 +1,6 @@
 """What the exporter was told to do, checked and complete. Made by :mod:`exporter.config.loader`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -23,12 +24,30 @@ Interval = Literal["last_twelve_months", "last_month"] | DateRange
 
 
 @dataclass(frozen=True)
+class SubaccountSettings:
+    """How to name the sub-accounts of an account, and what each may spend in a month."""
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    """Names by id, for those that are not to be called by their id."""
+    budgets: float | Mapping[int, float] | None = None
+    """One budget for each of them, or budgets by id."""
+
+    def budget(self, subaccount: int) -> float | None:
+        """Return the budget of a sub-account, or None if it has none."""
+        return self.budgets.get(subaccount) if isinstance(self.budgets, Mapping) else self.budgets
+
+
+@dataclass(frozen=True)
 class AccountSettings:
     """One account to poll. The name is None for the single unnamed one."""
 
     name: str | None
     key: KeySource
     monthly_budget: float | None = None
+    subaccounts: SubaccountSettings | None = None
+    """Set if the account's list of sub-accounts is read, and each of them polled."""
+    parent: str | None = None
+    """The account whose list has this one; None for an account of the configuration."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,12 @@ class Settings:
     timeout: float = 30
     queries: tuple[Query, ...] = field(init=False)
     """What is asked for each account in one round, in this order."""
+
+    def queries_of(self, account: AccountSettings) -> tuple[Query, ...]:
+        """Return what is asked for one account. A sub-account's balance is in the list that it comes from."""
+        if account.parent is not None:
+            return tuple(query for query in self.queries if query is not Query.CREDITS)
+        return (*self.queries, Query.SUBACCOUNTS) if account.subaccounts else self.queries
 
     def __post_init__(self) -> None:
         asked = {Query.STATISTICS: True, Query.CURRENT_MONTH: self.current_month, Query.CREDITS: self.credits}

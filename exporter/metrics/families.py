@@ -45,7 +45,7 @@ def _month_starts(account: Account, _: float) -> Samples:
 
 def _info(account: Account, _: float) -> Samples:
     credit = account.figures.credits
-    yield ((credit.currency or "") if credit else "",), 1
+    yield ((credit.currency or "") if credit else "", account.parent or ""), 1
 
 
 def _balance(account: Account, _: float) -> Samples:
@@ -119,8 +119,9 @@ ACCOUNT_GAUGES = (
     ),
     AccountMetric(
         "smspartner_account_info",
-        "The account's currency, empty while none is known. Always 1. API field: currency of me.",
-        ("currency",),
+        "The account's currency, empty while none is known, and the account whose sub-account it is, else empty. "
+        "Always 1. API field: currency of me.",
+        ("currency", "parent"),
         _info,
     ),
     AccountMetric(

@@ -2,14 +2,16 @@
 
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from exporter.clock import Clock
-from exporter.config.settings import AccountSettings, Settings
+from exporter.config.settings import Settings
 from exporter.durations import format_duration
-from exporter.model import Account, Failure, Poll, Query, Reason, RequestStats
+from exporter.model import Account, Failure, Poll, Query, Reason, RequestStats, SubaccountPage
+from exporter.polling.accounts import SUBACCOUNTS_INTERVAL, PolledAccounts, subaccount_name
 from exporter.polling.queries import Fetcher, Merge, ask
 from exporter.polling.queue import PollQueue
 from exporter.polling.schedule import NEEDS_ANOTHER_KEY, after_failure, after_success, due_by, not_before
@@ -59,6 +61,7 @@ class Poller:
         self._check_keys_at = clock.monotonic()
         self._asking = client
         """The client of the request under way."""
+        self._accounts = PolledAccounts(store, clock)
         self._configure(settings, client)
 
     def run(self) -> None:
@@ -74,6 +77,11 @@ class Poller:
         self._stopping = True
         self._wake.set()
         self._asking.cut_off()
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds between two polls of an account: as configured, or longer if sub-accounts need more."""
+        return self._accounts.poll_interval
 
     def reconfigure(self, settings: Settings, client: Fetcher) -> None:
         """Go on with other settings at once. Only a request that is under way still ends under the old ones.
@@ -107,6 +115,7 @@ class Poller:
     def _send(self, request: _Request) -> bool:
         """Send a request and record how it ended. Return False if the rate limiter does not permit it yet."""
         merge: Merge | None = None
+        page: SubaccountPage | None = None
         failure: Failure | None = None
         started = self._clock.monotonic()
         try:
@@ -115,11 +124,18 @@ class Poller:
                 if isinstance(permission, Wait):
                     self._hold(request, permission.seconds)
                     return False
-                merge = ask(request.client, request.query, request.key, permission.deadline, self._clock)
+                if request.query is Query.SUBACCOUNTS:
+                    number = self._accounts.lists.next_page(request.account)
+                    page = request.client.fetch_subaccounts(number, request.key, permission.deadline)
+                else:
+                    merge = ask(request.client, request.query, request.key, permission.deadline, self._clock)
         except Failure as error:
             failure = error
+            self._accounts.lists.start_over(request.account)
         with self._lock:
             if self._is_wanted(request):
+                if page:
+                    failure = self._take_page(request, page)
                 self._record(request, started, merge, failure)
         return True
 
@@ -140,7 +156,7 @@ class Poller:
         asked, now = request.settings, self._settings
         if self._stopping or request.account not in self._accounts or asked.base_url != now.base_url:
             return False
-        if request.query not in now.queries:
+        if request.query not in now.queries_of(self._accounts[request.account]):
             return False
         if request.settings is now:
             return True
@@ -158,12 +174,13 @@ class Poller:
             if failure.reason is Reason.RATE_LIMITED:
                 polls = {each: not_before(poll, polls[query].due) for each, poll in polls.items()}
         else:
-            polls[query] = after_success(started, self._settings.poll_interval)
+            polls[query] = self._after_success(request, before, started)
         self._note_rejection(request, failure)
         if before.failures_in_a_row:
             interval = self._limiters.interval if self._limiters.scope == "all" else 0.0
             self._queue.note_retry(now, wasted_seconds=now - started + interval if failure else 0.0)
-        _log(request, before, polls[query], now)
+        if failure or polls[query].succeeded:
+            _log(request, before, polls[query], now)
         known = account.request_stats.get(query.endpoint, RequestStats())
         stats = known.plus(now - started, failure.reason if failure else None)
         updated = msgspec.structs.replace(
@@ -172,7 +189,33 @@ class Poller:
             polls=polls,
             request_stats={**account.request_stats, query.endpoint: stats},
         )
-        self._publish(updated, key=request.key)
+        self._publish(updated, key=self._accounts.owner_key(request.account))
+
+    def _after_success(self, request: _Request, before: Poll, started: float) -> Poll:
+        if request.query is not Query.SUBACCOUNTS:
+            return after_success(started, self.poll_interval)
+        if self._accounts.lists.next_page(request.account) > 1:
+            return msgspec.structs.replace(
+                before, due=started
+            )  # a list has succeeded when its last page is there
+        return after_success(started, SUBACCOUNTS_INTERVAL)
+
+    def _take_page(self, request: _Request, page: SubaccountPage) -> Failure | None:
+        """Take a page of an account's sub-accounts. Once its list is complete, poll exactly those that it has."""
+        try:
+            if not self._accounts.lists.take(request.account, request.key, page):
+                return None
+        except Failure as failure:
+            return failure
+        listed = self._accounts.lists.complete[request.account]
+        self._apply_accounts({account.name: account for account in self._store.snapshot})
+        parent, now = self._accounts[request.account], self._clock.time()
+        for subaccount in listed:
+            account = self._store.account(subaccount_name(parent, subaccount.id))
+            figures = account.figures.with_credits(subaccount.credits, now)
+            self._publish(msgspec.structs.replace(account, figures=figures), key=request.key)
+        self._store.publish_subaccounts(parent.name, [each.id for each in listed], request.key)
+        return None
 
     def _note_rejection(self, request: _Request, failure: Failure | None) -> None:
         if failure and failure.reason in NEEDS_ANOTHER_KEY:
@@ -183,39 +226,23 @@ class Poller:
     def _configure(self, settings: Settings, client: Fetcher, before: Settings | None = None) -> None:
         self._settings = settings
         self._client = client
-        self._accounts = {account.name: account for account in settings.accounts}
-        self._rejected = {asked: key for asked, key in self._rejected.items() if asked[0] in self._accounts}
         self._limiters.configure(settings.requests_per_minute, settings.limit_scope)
         is_other_api = before is not None and before.base_url != settings.base_url
         known = {} if is_other_api else {account.name: account for account in self._store.snapshot}
         self._store.base_url = settings.base_url
-        self._store.replace(
-            tuple(self._account(account, known.get(account.name)) for account in settings.accounts)
-        )
-        self._queue = PollQueue(settings.queries)
-        for each in self._store.snapshot:
-            self._queue.put(each)
-        if before and before.statistics != settings.statistics:
-            for each in self._store.snapshot:
-                if each.polls[Query.STATISTICS].reason is not Reason.RATE_LIMITED:
-                    self._make_due(each.name, Query.STATISTICS)
+        self._accounts.keep_lists(() if is_other_api else settings.accounts)
+        self._apply_accounts(known)
+        for account in self._store.snapshot if before else ():
+            self._ask_again(account.name, Query.SUBACCOUNTS)
+            if before and before.statistics != settings.statistics:
+                self._ask_again(account.name, Query.STATISTICS)
 
-    def _account(self, settings: AccountSettings, known: Account | None) -> Account:
-        """Return an account with what is known of it, or with the figures that an earlier process saved."""
-        now = self._clock.monotonic()
-        polls = {query: Poll(due=now) for query in self._settings.queries}
-        if known:
-            latest = now + self._settings.poll_interval
-            kept = {query: poll for query, poll in known.polls.items() if query in polls}
-            polls |= {query: poll if poll.reason else due_by(poll, latest) for query, poll in kept.items()}
-        figures = known.figures if known else self._store.load(settings.name, settings.key.read())
-        return Account(
-            name=settings.name,
-            monthly_budget=settings.monthly_budget,
-            figures=figures.only(self._settings.queries),
-            polls=polls,
-            request_stats=known.request_stats if known else {},
-        )
+    def _apply_accounts(self, known: Mapping[str | None, Account]) -> None:
+        self._accounts.apply(self._settings, self._limiters.interval, known)
+        self._rejected = {asked: key for asked, key in self._rejected.items() if asked[0] in self._accounts}
+        self._queue = PollQueue([*self._settings.queries, Query.SUBACCOUNTS])
+        for account in self._store.snapshot:
+            self._enqueue(account)
 
     def _check_changed_keys(self) -> None:
         """Try again at once what was rejected with another key."""
@@ -228,6 +255,12 @@ class Poller:
                 del self._rejected[name, query]
                 self._make_due(name, query)
 
+    def _ask_again(self, name: str | None, query: Query) -> None:
+        """Ask a query now, unless the provider asked to wait."""
+        poll = self._store.account(name).polls.get(query)
+        if poll and poll.reason is not Reason.RATE_LIMITED:
+            self._make_due(name, query)
+
     def _make_due(self, name: str | None, query: Query) -> None:
         account = self._store.account(name)
         if query in account.polls:
@@ -236,8 +269,13 @@ class Poller:
             self._publish(msgspec.structs.replace(account, polls={**account.polls, query: poll}))
 
     def _publish(self, account: Account, key: Secret | None = None) -> None:
+        """Publish an account. New figures belong to the `key` that brought them."""
         self._store.publish(account, key)
-        self._queue.put(account)
+        self._enqueue(account)
+
+    def _enqueue(self, account: Account) -> None:
+        if account.name in self._accounts:
+            self._queue.put(account)
 
 
 def _log(request: _Request, before: Poll, poll: Poll, now: float) -> None:

@@ -1,4 +1,7 @@
-"""What each query asks the client, and where the answer goes in the figures."""
+"""What each query asks the client, and where the answer goes in the figures.
+
+The list of sub-accounts is asked for page by page, and is no figure: `polling.subaccounts` puts it together.
+"""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -43,6 +46,8 @@ def ask(client: Fetcher, query: Query, key: Secret, deadline: float, clock: Cloc
             month, so_far = client.fetch_current_month(key, deadline)
             fetched = clock.time()
             return lambda figures: figures.with_current_month(month, so_far, fetched)
+        case Query.SUBACCOUNTS:
+            raise ValueError("a page of sub-accounts is no figure")
         case Query.CREDITS:
             left = client.fetch_credits(key, deadline)
             fetched = clock.time()

@@ -1,5 +1,7 @@
 """When a query is asked again, given how it ended. Pure. Times are seconds on the monotonic clock."""
 
+import math
+
 import msgspec
 
 from exporter.model import Failure, Poll, Reason
@@ -12,6 +14,16 @@ _LIMITED_MOST = 3600.0
 
 NEEDS_ANOTHER_KEY = frozenset({Reason.KEY_REJECTED, Reason.ACCESS_DENIED})
 """Failures that do not heal by themselves: asked again once an hour, or at once with another key."""
+
+
+def stretched_interval(poll_interval: float, requests: int, requests_per_hour: int, least: float) -> float:
+    """Return the seconds that one round takes at least, in whole minutes, or `poll_interval` if that is longer.
+
+    A round has so many `requests`, beside others that are sent every hour; `least` seconds lie between any two.
+    """
+    share_left = 1 - requests_per_hour * least / 3600
+    needed = requests * least / max(share_left, 0.1)
+    return max(poll_interval, math.ceil(needed / 60) * 60) if needed > poll_interval else poll_interval
 
 
 def after_success(started: float, poll_interval: float) -> Poll:

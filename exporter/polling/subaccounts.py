@@ -3,9 +3,11 @@
 A list counts when it is complete and does not contradict itself. Anything else is a failure, and changes nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exporter.model import Failure, Reason, Subaccount, SubaccountPage
+from exporter.secret import Secret
 
 MAX_SUBACCOUNTS = 5_000
 
@@ -45,6 +47,46 @@ class SubaccountList:
         if len({subaccount.key for subaccount in subaccounts}) < len(subaccounts):
             raise _contradiction(f"data: a key on page {self.next_page} belongs to two sub-accounts")
         return SubaccountList(subaccounts, page.total, self.pages + 1)
+
+
+class SubaccountLists:
+    """The last complete list of each account, and the pages of lists that are being fetched."""
+
+    def __init__(self) -> None:
+        self._complete: dict[str | None, tuple[Secret, tuple[Subaccount, ...]]] = {}
+        self._partial: dict[str | None, SubaccountList] = {}
+
+    @property
+    def complete(self) -> dict[str | None, tuple[Subaccount, ...]]:
+        """The last complete list of each account that has one."""
+        return {account: subaccounts for account, (_, subaccounts) in self._complete.items()}
+
+    def next_page(self, account: str | None) -> int:
+        """Return the page of an account's list to fetch next, counted from 1."""
+        return self._partial.get(account, SubaccountList()).next_page
+
+    def take(self, account: str | None, key: Secret, page: SubaccountPage) -> bool:
+        """Take the next page, fetched with the account's `key`. Return whether the list is complete with it.
+
+        Raises Failure if the page contradicts those before it; then the list is fetched anew.
+        """
+        listing = self._partial.pop(account, SubaccountList()).with_page(page)
+        if not page.permitted and self.complete.get(account):
+            raise Failure(Reason.ACCESS_DENIED, "code 4: the list of sub-accounts is no longer permitted")
+        if not listing.is_complete:
+            self._partial[account] = listing
+            return False
+        self._complete[account] = key, listing.subaccounts
+        return True
+
+    def start_over(self, account: str | None) -> None:
+        """Forget the pages of a list that is being fetched."""
+        self._partial.pop(account, None)
+
+    def keep(self, keys: Mapping[str | None, Secret]) -> None:
+        """Keep the complete lists of these accounts, if they were fetched with these keys. Fetch all others anew."""
+        self._partial = {}
+        self._complete = {name: kept for name, kept in self._complete.items() if keys.get(name) == kept[0]}
 
 
 def _contradiction(detail: str) -> Failure:

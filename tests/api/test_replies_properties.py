@@ -14,7 +14,17 @@ from exporter.api.envelope import RawReply
 from exporter.api.replies import parse_credits, parse_statistics
 from exporter.metrics.exposition import Exposition, Part
 from exporter.metrics.families import collect
-from exporter.model import Account, Credits, Failure, Figures, MonthFigures, Poll, Query, Status
+from exporter.model import (
+    FIGURE_QUERIES,
+    Account,
+    Credits,
+    Failure,
+    Figures,
+    MonthFigures,
+    Poll,
+    Query,
+    Status,
+)
 from tests.stress.hostile_bodies import DATA
 from tests.support.bodies import statistics
 from tests.support.fakes import FakeClock
@@ -63,7 +73,7 @@ def key(raw: RawReply, query: Query) -> Figures | Failure:
 
 def shown(figures: Figures) -> dict[tuple[str, ...], float]:
     """What a scrape finds, the same in both formats: the names, the label values, the values."""
-    account = Account("a", None, figures, {query: Poll(due=0.0) for query in Query}, {})
+    account = Account("a", None, figures, {query: Poll(due=0.0) for query in FIGURE_QUERIES}, {})
     parts = (Part("all", lambda: collect((account,), STATUS, 0)),)
     exposition = Exposition(lambda: parts, FakeClock())
     formats = [

@@ -6,7 +6,16 @@ from pathlib import Path
 from exporter.cli import parser
 from exporter.config.loader import KEY_FILE_VARIABLE, KEY_VARIABLE, KEYS
 from exporter.metrics.families import collect
-from exporter.model import Account, Credits, Figures, MonthFigures, Poll, Query, Reason, Status
+from exporter.model import (
+    FIGURE_QUERIES,
+    Account,
+    Credits,
+    Figures,
+    MonthFigures,
+    Poll,
+    Reason,
+    Status,
+)
 from exporter.web import config as web_config
 from tests.stress.hostile import BAD, UNUSUAL
 from tests.support.documents import table
@@ -29,9 +38,9 @@ def test_every_metric_is_listed_with_its_type_and_labels() -> None:
         figures=Figures(
             history={"2026-10": MonthFigures(1.0, 1)},
             credits=Credits(1.0, "EUR", {"sms": 1}, 1),
-            fetched=dict.fromkeys(Query, 1.0),
+            fetched=dict.fromkeys(FIGURE_QUERIES, 1.0),
         ),
-        polls={query: Poll(due=1.0, succeeded=True) for query in Query},
+        polls={query: Poll(due=1.0, succeeded=True) for query in FIGURE_QUERIES},
         request_stats={},
     )
     exposed = {}

@@ -18,6 +18,7 @@ from exporter import __version__
 from exporter.metrics.exposition import Exposition, Part
 from exporter.metrics.families import collect
 from exporter.model import (
+    FIGURE_QUERIES,
     Account,
     Credits,
     Endpoint,
@@ -47,17 +48,17 @@ SAMPLE = Figures(
     credits=Credits(10225.119, "EUR", {"sms": 269082, "sms_eco": 444570, "hlr": 2045023}, 0),
     fetched={Query.STATISTICS: 1637000000.0, Query.CURRENT_MONTH: 1637000012.5, Query.CREDITS: 1637000025.0},
 )
-GOOD = {query: Poll(due=2000.0 + number, succeeded=True) for number, query in enumerate(Query)}
+GOOD = {query: Poll(due=2000.0 + number, succeeded=True) for number, query in enumerate(FIGURE_QUERIES)}
 ACCOUNT = Account(None, 500, SAMPLE, GOOD, {})
 NOW = datetime(2021, 11, 16, tzinfo=PARIS).timestamp()
-NEW = Account(None, None, Figures(), {query: Poll(due=1000) for query in Query}, {})
+NEW = Account(None, None, Figures(), {query: Poll(due=1000) for query in FIGURE_QUERIES}, {})
 
 CONTRACT = {
     "sms_cost_monthly": ("gauge", {"month"}),
     "sms_sent_monthly": ("gauge", {"month"}),
     "smspartner_month_start_timestamp_seconds": ("gauge", {"month"}),
     "smspartner_month_elapsed_ratio": ("gauge", {"month"}),
-    "smspartner_account_info": ("gauge", {"currency"}),
+    "smspartner_account_info": ("gauge", {"currency", "parent"}),
     "smspartner_balance": ("gauge", {"currency"}),
     "smspartner_credits": ("gauge", {"kind"}),
     "smspartner_queued_sms": ("gauge", set()),
@@ -245,12 +246,14 @@ def test_the_running_month_alone_has_an_elapsed_ratio_known_or_not() -> None:
 
 
 def test_an_account_has_a_currency_that_is_empty_while_unknown() -> None:
-    assert lines("smspartner_account_info", ACCOUNT) == ['smspartner_account_info{currency="EUR"} 1.0']
-    assert lines("smspartner_account_info", NEW) == ['smspartner_account_info{currency=""} 1.0']
+    assert lines("smspartner_account_info", ACCOUNT) == [
+        'smspartner_account_info{currency="EUR",parent=""} 1.0'
+    ]
+    assert lines("smspartner_account_info", NEW) == ['smspartner_account_info{currency="",parent=""} 1.0']
     unnamed = msgspec.structs.replace(ACCOUNT, figures=SAMPLE.with_credits(Credits(3.5, None, {}, 0), 1))
     assert lines("smspartner_account_info", named("a"), named("b", unnamed)) == [
-        'smspartner_account_info{account="a",currency="EUR"} 1.0',
-        'smspartner_account_info{account="b",currency=""} 1.0',
+        'smspartner_account_info{account="a",currency="EUR",parent=""} 1.0',
+        'smspartner_account_info{account="b",currency="",parent=""} 1.0',
     ]
 
 

@@ -9,7 +9,17 @@ import yaml
 
 from exporter.durations import parse_duration
 from exporter.metrics import families as metrics
-from exporter.model import Account, Credits, Endpoint, Figures, MonthFigures, Poll, Query, Reason, Status
+from exporter.model import (
+    FIGURE_QUERIES,
+    Account,
+    Credits,
+    Endpoint,
+    Figures,
+    MonthFigures,
+    Poll,
+    Reason,
+    Status,
+)
 from tests.support.dashboard import Past, account, ask, paris, prometheus_of
 from tests.support.running import ROOT, TOOLS, Running, Started, run
 
@@ -46,9 +56,9 @@ def exposed() -> dict[str, set[str]]:
     """Return the label names of every metric of the exporter, those of a named account."""
     months = {"2026-10": MonthFigures(1.0, 1), "2026-11": MonthFigures(1.0, 1)}
     figures = Figures(
-        history=months, credits=Credits(1.0, "EUR", {"sms": 1}, 1), fetched=dict.fromkeys(Query, 1.0)
+        history=months, credits=Credits(1.0, "EUR", {"sms": 1}, 1), fetched=dict.fromkeys(FIGURE_QUERIES, 1.0)
     )
-    polls = {query: Poll(due=1.0, succeeded=True) for query in Query}
+    polls = {query: Poll(due=1.0, succeeded=True) for query in FIGURE_QUERIES}
     marketing = Account("marketing", 500.0, figures, polls, {})
     status = Status(900.0, 5, 1, True, True, 1.0, 0.0)
     samples = [sample for family in metrics.collect((marketing,), status, 1.0) for sample in family.samples]

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.config.settings import DateRange
-from exporter.model import Endpoint, Query, Reason
+from exporter.model import FIGURE_QUERIES, Endpoint, Reason
 from exporter.months import PARIS, month_end, month_start, months_between
 from exporter.simulator.history import SimulatedAccount
 from tests.stress.numbered import KEY
@@ -33,7 +33,7 @@ def assert_no_poll_missed_or_doubled(world: World, was_off: bool = False) -> Non
     (account,) = world.service._store.snapshot
     failures = account.request_stats[Endpoint.STATISTICS].failures
     assert failures.keys() <= ({Reason.INVALID_REPLY} if was_off else set())
-    for query in Query:
+    for query in FIGURE_QUERIES:
         polls = world.polls(query)
         assert polls[0] <= world.begin + 30
         assert polls[-1] >= world.clock.monotonic() - INTERVAL - 1

@@ -13,13 +13,13 @@ import requests
 
 from exporter.metrics import families as metrics
 from exporter.model import (
+    FIGURE_QUERIES,
     Account,
     Credits,
     Endpoint,
     Figures,
     MonthFigures,
     Poll,
-    Query,
     Reason,
     RequestStats,
     Status,
@@ -57,13 +57,13 @@ def account(
     figures = Figures(
         history={month: MonthFigures(cost, sent) for month, (cost, sent) in months.items()},
         credits=Credits(*balance, remaining={}, queued=0) if balance else None,
-        fetched=dict.fromkeys(Query, now - 60),
+        fetched=dict.fromkeys(FIGURE_QUERIES, now - 60),
     )
     return Account(
         name=name,
         monthly_budget=budget,
         figures=figures,
-        polls={query: Poll(due=now + 60, succeeded=not fails, reason=fails) for query in Query},
+        polls={query: Poll(due=now + 60, succeeded=not fails, reason=fails) for query in FIGURE_QUERIES},
         request_stats=dict.fromkeys(Endpoint, RequestStats(10, 2.5)),
     )
 

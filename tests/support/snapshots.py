@@ -2,7 +2,18 @@
 
 from dataclasses import replace
 
-from exporter.model import Account, Credits, Figures, MonthFigures, Poll, Query, Reason, Snapshot, Status
+from exporter.model import (
+    FIGURE_QUERIES,
+    Account,
+    Credits,
+    Figures,
+    MonthFigures,
+    Poll,
+    Query,
+    Reason,
+    Snapshot,
+    Status,
+)
 from exporter.months import next_month
 from tests.support.fakes import START
 
@@ -32,7 +43,7 @@ def months(count: int, first: str = "2025-11", scale: float = 100.0) -> dict[str
 
 
 def fresh(name: str | None = None) -> Account:
-    return Account(name, None, Figures(), {query: Poll(due=UPTIME) for query in Query}, {})
+    return Account(name, None, Figures(), {query: Poll(due=UPTIME) for query in FIGURE_QUERIES}, {})
 
 
 def account(
@@ -48,9 +59,12 @@ def account(
         history=known,
         current_month={RUNNING: known[RUNNING]} if RUNNING in known else {},
         credits=credit,
-        fetched={query: NOW - 60 * (3 - index) for index, query in enumerate(Query)},
+        fetched={query: NOW - 60 * (3 - index) for index, query in enumerate(FIGURE_QUERIES)},
     )
-    polls = {query: Poll(due=UPTIME + 720 + 60 * index, succeeded=True) for index, query in enumerate(Query)}
+    polls = {
+        query: Poll(due=UPTIME + 720 + 60 * index, succeeded=True)
+        for index, query in enumerate(FIGURE_QUERIES)
+    }
     return Account(name, budget, figures, polls, {})
 
 
