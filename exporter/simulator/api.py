@@ -3,9 +3,10 @@
 Pure: from an account, an instant and the query's parameters to a reply.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from http.client import responses
@@ -13,7 +14,12 @@ from typing import Any
 
 from exporter.simulator.history import START, SimulatedAccount, Usage, days, midnight, months, paris
 
-ENDPOINTS = {"/v1/statistics/cost-resume": "statistics", "/v1/me": "credits"}
+ENDPOINTS = {
+    "/v1/statistics/cost-resume": "statistics",
+    "/v1/me": "credits",
+    "/v1/subaccount/list": "subaccounts",
+}
+_PER_PAGE = 20
 
 # strftime would follow the locale.
 _MONTHS = (
@@ -53,6 +59,27 @@ def credits_left(account: SimulatedAccount, instant: float) -> dict[str, Any]:
             "balance": decimal(balance),
         },
     }
+
+
+def subaccount_list(
+    subaccounts: Sequence[SimulatedAccount], instant: float, parameters: Mapping[str, str]
+) -> SimulatedReply:
+    """Return the reply of `/v1/subaccount/list`: one page. Their ids count from 1."""
+    number = parameters.get("page", "1")
+    if not (number.isascii() and number.isdigit() and int(number) > 0):
+        return _field_errors(["page"])
+    first = (int(number) - 1) * _PER_PAGE
+    listed = list(enumerate(subaccounts, 1))[first : first + _PER_PAGE]
+    return json_reply(
+        {
+            "success": True,
+            "code": 200,
+            "total": len(subaccounts),
+            "nb_per_page": _PER_PAGE,
+            "page": int(number),
+            "data": [_subaccount(number, account, instant) for number, account in listed],
+        }
+    )
 
 
 def statistics(account: SimulatedAccount, instant: float, parameters: Mapping[str, str]) -> SimulatedReply:
@@ -110,6 +137,18 @@ def _field_errors(fields: list[str]) -> SimulatedReply:
         {"elementId": f"children[{field}].data", "message": "This value is not valid."} for field in fields
     ]
     return json_reply({"success": False, "code": 9, "error": errors})
+
+
+def _subaccount(number: int, account: SimulatedAccount, instant: float) -> dict[str, Any]:
+    return {
+        "id": number,
+        "email": f"client-{number}@example.com",
+        "type": "simple",
+        "token": hashlib.sha256(f"token {account.key}".encode()).hexdigest(),
+        "apiKey": account.key,
+        "createdAt": "2016-03-04 11:23:14",
+        "credits": {"balance": decimal(account.balance(instant)), "currency": "EUR"},
+    }
 
 
 def _day(text: str) -> date | None:

@@ -68,6 +68,7 @@ class SimulatedAccount:
     """One prepaid account."""
 
     def __init__(self, key: str) -> None:
+        self.key = key
         self._identity = hashlib.blake2b(key.encode()).digest()
         self._plans: dict[date, list[int]] = {}
 

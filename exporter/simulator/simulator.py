@@ -1,5 +1,6 @@
 """A simulated SMS Partner API: for `--demo`, and by itself: `python -m exporter.simulator`."""
 
+import hashlib
 import threading
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from exporter.simulator.api import (
     page,
     refusal,
     statistics,
+    subaccount_list,
 )
 from exporter.simulator.history import SimulatedAccount
 from exporter.simulator.server import Answer, SimulatedServer
@@ -27,8 +29,8 @@ class Simulator:
 
     Every key has an account of its own, unless `api_keys` names the only ones there are. `requests_per_minute` is the
     most in any sliding 60 s, to any path; a request refused for it is not counted, and None is no limit. It holds for
-    all keys together, or `limit_per_key` (all unknown keys together). `now` (Unix time) decides on the figures,
-    `monotonic` (seconds) on the limit.
+    all keys together, or `limit_per_key` (all unknown keys together). Each account that is not one itself has so many
+    `subaccounts`. `now` (Unix time) decides on the figures, `monotonic` (seconds) on the limit.
     """
 
     def __init__(
@@ -37,10 +39,13 @@ class Simulator:
         *,
         requests_per_minute: int | None = 5,
         limit_per_key: bool = False,
+        subaccounts: int = 3,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.subaccounts = subaccounts
         self._accounts = {key: SimulatedAccount(key) for key in api_keys or ()}
+        self._keys_of_subaccounts: set[str] = set()
         self._any_key = api_keys is None
         self._requests_per_minute = requests_per_minute
         self._limit_per_key = limit_per_key
@@ -66,6 +71,8 @@ class Simulator:
                 return refusal(10, "Incorrect API Key") if key else refusal(1, "API key is required")
             if ENDPOINTS[path] == "credits":
                 return json_reply(credits_left(account, self._now()))
+            if ENDPOINTS[path] == "subaccounts":
+                return subaccount_list(self._subaccounts(account), self._now(), parameters)
             return statistics(account, self._now(), parameters)
 
     def _within_limit(self, counted_for: str | None) -> bool:
@@ -79,6 +86,14 @@ class Simulator:
             return False
         arrivals.append(now)
         return True
+
+    def _subaccounts(self, account: SimulatedAccount) -> list[SimulatedAccount]:
+        if account.key in self._keys_of_subaccounts:
+            return []
+        numbers = range(1, self.subaccounts + 1)
+        keys = [hashlib.sha256(f"{account.key} {number}".encode()).hexdigest()[:40] for number in numbers]
+        self._keys_of_subaccounts.update(keys)
+        return [self._accounts.setdefault(key, SimulatedAccount(key)) for key in keys]
 
     def _account(self, key: str) -> SimulatedAccount | None:
         if key and self._any_key and len(self._accounts) < _MOST_ACCOUNTS:

@@ -12,10 +12,10 @@ from exporter.model import Account, Credits, Endpoint, Failure, Query, Reason, S
 from exporter.polling.poller import Poller
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
-from exporter.simulator.simulator import most_in_60s
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
 from tests.support.fakes import FakeClock, FakeFetcher
+from tests.support.simulator import most_in_60s
 
 HOUR = 3600.0
 MAIN_KEY = "key-of-the-agency"

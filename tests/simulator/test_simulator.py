@@ -2,6 +2,7 @@
 
 import json
 from datetime import date, datetime, timedelta
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
@@ -234,3 +235,39 @@ def test_the_accounts_are_bounded() -> None:
     for number in range(1000):
         simulator.answer("GET", f"/v1/?apiKey={number}")
     assert me(simulator)["code"] == 10
+
+
+def listing(simulator: Simulator, **parameters: str) -> Any:
+    return json.loads(simulator.answer("GET", target("subaccount/list", **parameters)).body)
+
+
+def test_an_account_lists_three_sub_accounts_in_the_documented_shape() -> None:
+    reply = listing(simulated())
+    assert reply.keys() == {"success", "code", "total", "nb_per_page", "page", "data"}
+    assert (reply["total"], reply["nb_per_page"], reply["page"]) == (3, 20, 1)
+    assert [entry["id"] for entry in reply["data"]] == [1, 2, 3]
+    fields = {"id", "email", "type", "token", "apiKey", "createdAt", "credits"}
+    assert all(entry.keys() == fields for entry in reply["data"])
+    assert all(entry["credits"].keys() == {"balance", "currency"} for entry in reply["data"])
+
+
+def test_the_list_of_sub_accounts_comes_in_pages_of_20() -> None:
+    simulator = Simulator(requests_per_minute=None, subaccounts=45, now=lambda: NOVEMBER)
+    pages = [[entry["id"] for entry in listing(simulator, page=str(page))["data"]] for page in (1, 2, 3, 4)]
+    assert [len(page) for page in pages] == [20, 20, 5, 0]
+    assert list(chain.from_iterable(pages)) == list(range(1, 46))
+    assert listing(simulator, page="0")["code"] == 9
+
+
+@pytest.mark.parametrize("keys", [(), (KEY,)], ids=["any key", "one key"])
+def test_a_sub_account_has_months_of_its_own_and_no_sub_accounts(keys: tuple[str, ...]) -> None:
+    simulator = simulated(NOVEMBER, *keys)
+    subaccount = listing(simulator)["data"][0]
+    october = {"from": "01-10-2021", "to": "31-10-2021"}
+    own = entries(simulator, "custom", apiKey=subaccount["apiKey"], **october)
+    assert own
+    assert own != entries(simulator, "custom", **october)
+    assert (
+        me(simulator, apiKey=subaccount["apiKey"])["credits"]["balance"] == subaccount["credits"]["balance"]
+    )
+    assert listing(simulator, apiKey=subaccount["apiKey"])["total"] == 0

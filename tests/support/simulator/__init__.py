@@ -46,7 +46,7 @@ class Fault:
     misbehave: Mode
     body: str = ""
     key: str | None = None
-    endpoint: Literal["statistics", "credits"] | None = None
+    endpoint: Literal["statistics", "credits", "subaccounts"] | None = None
     for_requests: int | None = None
 
     def takes(self, key: str, endpoint: str | None) -> bool:
@@ -88,9 +88,15 @@ class MisbehavingSimulator:
         self._requests: deque[Request] = deque(maxlen=5000)
         self._ended = threading.Event()
 
-    def order(self, **fault: Any) -> None:
-        """Misbehave from now on as the fields of a `Fault` say, and no longer as was said before."""
-        self._fault = Fault(**fault)
+    def order(self, subaccounts: int | None = None, **fault: Any) -> None:
+        """Misbehave from now on as the fields of a `Fault` say, and no longer as was said before.
+
+        `subaccounts` is how many each account has from now on.
+        """
+        if subaccounts is not None:
+            self._simulator.subaccounts = subaccounts
+        if fault or subaccounts is None:
+            self._fault = Fault(**fault)
 
     @property
     def requests(self) -> list[Request]:
