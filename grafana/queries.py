@@ -1,131 +1,101 @@
 """The dashboard's PromQL.
 
-Each account is first reduced to one series a month, so that a restart, a second exporter on the same key or
-back-filled history never counts twice. Money is only ever added within one currency. `on (account)` also joins
-the series of the one account that has no name: both sides lack the label.
+Each account is first reduced to one series, or one a month, so that a restart, a second exporter on the same key or
+back-filled history never counts twice. `on (account)` also joins the series of the one account that has no name: both
+sides lack the label. Money is that of the chosen currency only.
 """
 
-from collections.abc import Mapping
-
 ACCOUNTS = '{account=~"$account"}'
-HOUR, DAY = 3600, 86400
+COST, SENT = "sms_cost_monthly", "sms_sent_monthly"
+_INFO = "smspartner_account_info"
+_BUDGET = "smspartner_monthly_budget"
+_ELAPSED = "smspartner_month_elapsed_ratio"
+_OF_CURRENCY = f'and on (account) {_INFO}{{currency=~"$currency"}}'
+# An exporter that is down has no currency now; one that has another currency now may have had none at first.
+_EVER_OF_CURRENCY = (
+    f'and on (account) last_over_time({_INFO}{{currency=~"$currency"}}[$__range]) '
+    f'unless on (account) {_INFO}{{currency!~"$currency"}}'
+)
+
+
+def _running(metric: str) -> str:
+    return f"{metric}{ACCOUNTS} and {_ELAPSED}"
+
+
+def _forecast(metric: str) -> str:
+    # Early in the month it would be guesswork.
+    return f"{metric}{ACCOUNTS} / ({_ELAPSED} > 0.05)"
 
 
 def _monthly(metric: str) -> str:
-    return f"max by (account, month) ({metric}{ACCOUNTS})"
-
-
-def _ever_monthly(metric: str) -> str:
     """Months that are no longer exposed too, as far back as the time range goes."""
     return f"max by (account, month) (last_over_time({metric}{ACCOUNTS}[$__range]))"
 
 
-def _length(start: str) -> str:
-    # PromQL's calendar is UTC's, in which a month of Paris starts on the last day of the one before.
-    return f"{DAY} * days_in_month({start} + {15 * DAY})"
+def _to_come(metric: str) -> str:
+    return f"max by (account, month) ({metric}{ACCOUNTS} * (1 / ({_ELAPSED} > 0.05) - 1))"
 
 
-def _newest_unless_over(start: str) -> str:
-    # The hour covers the end of summer time, and the first poll of a new month. A month to come is not the running one.
-    return f"topk by (account) (1, {start} > time() - {HOUR} - {_length(start)} <= time())"
+def _part(name: str, value: str) -> str:
+    """Name what is to become a part of each month's bar."""
+    return f'label_replace(\n{value},\n"part", "{name}", "", "")'
 
 
-COST, SENT, START = "sms_cost_monthly", "sms_sent_monthly", "smspartner_month_start_timestamp_seconds"
-_START = _monthly(START)
-_LENGTH = _length(_START)
-_RUNNING = _newest_unless_over(_START)
-_PREVIOUS = f"(abs({_START} + {_LENGTH} - on (account) group_left () {_RUNNING}) <= {HOUR})"
-_RECENT = f"({_START} > time() - {62 * DAY} <= time())"
-
-_BALANCE = f"smspartner_balance{ACCOUNTS}"
-_BUDGET = f"max by (account) (smspartner_monthly_budget{ACCOUNTS})"
-# Without a balance there is no currency: such accounts are added up among themselves.
-_CURRENCY = f"""(
-  group by (account, currency) ({_BALANCE})
-  or on (account) group by (account) (last_over_time({COST}{ACCOUNTS}[$__range]))
-)"""
+def _by_month(value: str) -> str:
+    return f"sum by (month) ({value})"
 
 
-def _by_currency(value: str, *by: str) -> str:
-    labels = ", ".join(("currency", *by))
-    return f"sum by ({labels}) (\n  {value}\n  * on (account) group_left (currency) {_CURRENCY}\n)"
+COST_SO_FAR = f"sum(max by (account) ({_running(COST)}) {_OF_CURRENCY})"
+COST_FORECAST = f"sum(max by (account) ({_forecast(COST)}) {_OF_CURRENCY})"
+SENT_SO_FAR = f"sum(max by (account) ({_running(SENT)}))"
+COST_PER_SMS = f"{COST_SO_FAR}\n/ (sum(max by (account) ({_running(SENT)}) {_OF_CURRENCY}) > 0)"
+BALANCE = 'sum(max by (account) (smspartner_balance{account=~"$account", currency=~"$currency"}))'
 
+_BUDGET_USED = f"max by (account) (({_running(COST)}) / ignoring (month) group_left () {_BUDGET})"
+_BUDGET_FORECAST = f"max by (account) ({_forecast(COST)} / ignoring (month) group_left () {_BUDGET})"
+BUDGET_USED = f"topk(1, {_BUDGET_USED})"
+BUDGET_FORECAST = f"topk(1, {_BUDGET_FORECAST})"
+BUDGETS_USED = f"topk(12, {_BUDGET_USED})"
+BUDGETS_FORECAST = f"topk(12, {_BUDGET_FORECAST})"
 
-def _running(metric: str) -> str:
-    return f"({_monthly(metric)} and {_RUNNING})"
-
-
-_COST_SO_FAR = _running(COST)
-_FORECAST = f"({_COST_SO_FAR} / (clamp_max((time() - {_RUNNING}) / ({_LENGTH}), 1) > 0.05))"
-
-COST_SO_FAR = _by_currency(_COST_SO_FAR)
-FORECAST = _by_currency(_FORECAST)
-BUDGET_USED = f"topk(1, {_COST_SO_FAR} / on (account) group_left () {_BUDGET})"
-BUDGET_FORECAST = f"topk(1, {_FORECAST} / on (account) group_left () {_BUDGET})"
-BALANCE = f"sum by (currency) (max by (account, currency) ({_BALANCE}))"
+# As in the rules: of the running month and the one or two before, 30.44 days each at most, and a week at least.
+_RECENT = f"(smspartner_month_start_timestamp_seconds > time() - {62 * 86400} <= time())"
 RUNWAY_DAYS = f"""sort(bottomk(3, floor(
-  max by (account) ({_BALANCE})
-  / (
-    sum by (account) ({_monthly(COST)} and {_RECENT})
-    / ((time() - min by (account) ({_RECENT})) / {DAY} > 1.5)
-    > 0
-  )
-  and on (account) {_RUNNING}
+  max by (account) (smspartner_balance{ACCOUNTS})
+  * clamp_min(sum by (account) (max by (account, month) (clamp_max(time() - {_RECENT}, 2629746))) / 86400, 7)
+  / (sum by (account) (max by (account, month) ({COST} and {_RECENT})) > 0)
 )))"""
-SENT_SO_FAR = f"sum({_running(SENT)})"
 
-_COST_PER_SMS = f"""(
-  {_by_currency(_monthly(COST), "month")}
-  / ({_by_currency(_monthly(SENT), "month")} > 0)
-)"""
-COST_PER_SMS = f"sum by (currency) ({_COST_PER_SMS} and on (month) {_RUNNING})"
-COST_PER_SMS_CHANGE = f"""{COST_PER_SMS}
-/ sum by (currency) ({_COST_PER_SMS} and on (month) {_PREVIOUS}) - 1"""
-
-# Where there are several currencies, each has bars of its own, named after month and currency.
-_BAR_NAME = f"""(
-  label_replace(
-    {_CURRENCY} and on () (count(group by (currency) {_CURRENCY}) > 1),
-    "bar", " $1", "currency", "(.+)"
-  )
-  or on (account) {_CURRENCY}
-)"""
-FULL, SO_FAR, TO_COME = "Full month", "So far", "To come"
-"""The parts that bars are made of. Their alphabetical order is the one in which they are stacked."""
-
-
-def _parts(values: Mapping[str, str]) -> str:
-    parts = (f'label_replace({value}, "part", "{part}", "", "")' for part, value in values.items())
-    return "(\n  " + "\n  or ".join(parts) + "\n)"
-
-
-def _full_months(metric: str) -> str:
-    # An exporter that does not answer must not make a full month of the running one.
-    return f"{_ever_monthly(metric)} unless {_newest_unless_over(_ever_monthly(START))}"
-
-
-_COST_PARTS = _parts(
-    {FULL: _full_months(COST), SO_FAR: _COST_SO_FAR, TO_COME: f"{_FORECAST} - {_COST_SO_FAR}"}
-)
-COST_BARS = f"""label_join(label_join(
-  sum by (month, bar, currency, part) ({_COST_PARTS} * on (account) group_left (currency, bar) {_BAR_NAME}),
-  "bar", "", "month", "bar"
-), "part", " ", "part", "currency")"""
-SENT_BARS = f"sum by (month, part) {_parts({FULL: _full_months(SENT), SO_FAR: _running(SENT)})}"
+SPENT, SENT_PART, PER_SMS, TO_COME = "Spent", "Sent", "Per SMS", "To come"
+"""The parts that bars are made of."""
+_CURRENCY = "${currency:text}"
+_COSTS, _SENT = (_by_month(f"{_monthly(metric)} {_EVER_OF_CURRENCY}") for metric in (COST, SENT))
+COST_BARS = _part(f"{SPENT} {_CURRENCY}", _COSTS)
+COST_TO_COME_BARS = _part(f"{TO_COME} {_CURRENCY}", _by_month(f"{_to_come(COST)} {_OF_CURRENCY}"))
+SENT_BARS = _part(SENT_PART, _by_month(_monthly(SENT)))
+SENT_TO_COME_BARS = _part(TO_COME, _by_month(_to_come(SENT)))
+COST_PER_SMS_BARS = _part(f"{PER_SMS} {_CURRENCY}", f"{_COSTS}\n/ ({_SENT} > 0)")
 
 AGE = f"max by (endpoint) (time() - smspartner_last_success_timestamp_seconds{ACCOUNTS})"
 POLL_INTERVAL = "max(smspartner_poll_interval_seconds)"
-_POLL_FAILING = f"smspartner_poll_failing{ACCOUNTS}"
-_NOT_WRITABLE = "1 - min(smspartner_state_writable)"
-_NOT_RELOADED = "1 - min(smspartner_config_last_reload_successful)"
-FAILING = f"""topk(6,
-  max by (account, endpoint, reason) ({_POLL_FAILING} == 1)
-  or label_replace({_NOT_WRITABLE} == 1, "reason", "state directory", "", "")
-  or label_replace({_NOT_RELOADED} == 1, "reason", "configuration", "", "")
-  or label_replace(max({_POLL_FAILING}) + ({_NOT_WRITABLE}) + ({_NOT_RELOADED}) == 0, "reason", "nothing", "", "")
-)"""
+FAILING = f"topk(6, max by (account, endpoint, reason) (smspartner_poll_failing{ACCOUNTS} == 1))"
+NOT_WRITABLE = "1 - min(smspartner_state_writable) == 1"
+NOT_RELOADED = "1 - min(smspartner_config_last_reload_successful) == 1"
+NO_EXPORTER = "absent(smspartner_state_writable)"
+NOTHING_FAILS = f"""max(smspartner_poll_failing{ACCOUNTS}) == 0
+and on () min(smspartner_state_writable) == 1
+and on () min(smspartner_config_last_reload_successful) == 1"""
 REQUESTS = "max(smspartner_api_requests_last_minute)"
 REQUESTS_LIMIT = "max(smspartner_api_requests_per_minute_limit)"
 API_TIME = f"""sum by (endpoint) (increase(smspartner_api_request_duration_seconds_sum{ACCOUNTS}[$__range]))
 / (sum by (endpoint) (increase(smspartner_api_request_duration_seconds_count{ACCOUNTS}[$__range])) > 0)"""
+
 ACCOUNT_NAMES = "label_values(smspartner_next_poll_timestamp_seconds, account)"
+# The label is empty where no currency is known, and an empty value cannot be chosen: `^$` matches it.
+CURRENCIES = (  # of one line, or Grafana does not know it for a query_result
+    "query_result(label_replace(label_replace(group by (currency) "
+    f"({_INFO}{ACCOUNTS} or on (account) last_over_time({_INFO}{ACCOUNTS}[$__range])), "
+    '"name", "unknown", "currency", ""), "currency", "^$", "currency", ""))'
+)
+CURRENCY_OPTION = '/currency="(?<value>[^"]+)"(,name="(?<text>[^"]+)")?/'
+FIRING = 'ALERTS{alertname=~"SmsPartner.+", alertstate="firing", account=~"$account|"}'

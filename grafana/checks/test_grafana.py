@@ -3,7 +3,7 @@
 import json
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,19 @@ def node(script: str, *arguments: str | Path, stdin: object = None) -> subproces
     )
 
 
-def shown(package: str, title: str, reply: Any, units: list[str]) -> dict[str, Any]:
-    """What one of Grafana's packages makes of a panel's reply, in whatever order the series come."""
-    random.Random(7).shuffle(reply["data"]["result"])
-    asked = {"transformations": SHOWN[title]["transformations"], "reply": reply, "units": units}
+def replies(prometheus: Running, title: str, accounts: str = ".*", currency: str = "EUR") -> list[Any]:
+    """What Prometheus replies to a panel's queries, the series of each in an order of their own."""
+    found = []
+    for index in range(len(SHOWN[title]["targets"])):
+        promql = interpolate(expression(title, index), accounts, currency=currency)
+        found.append(ask(prometheus, promql, NOW))
+        random.Random(7).shuffle(found[-1]["data"]["result"])
+    return found
+
+
+def shown(package: str, title: str, of_queries: list[Any], units: Sequence[str] = ()) -> dict[str, Any]:
+    """What one of Grafana's packages makes of the replies to a panel's queries."""
+    asked = {"transformations": SHOWN[title]["transformations"], "replies": of_queries, "units": [*units]}
     done = node("transform.mjs", package, stdin=asked)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
@@ -64,54 +73,59 @@ def shown(package: str, title: str, reply: Any, units: list[str]) -> dict[str, A
 
 def columns(result: dict[str, Any]) -> dict[str, list[Any]]:
     (frame,) = result["frames"]
-    assert [field["type"] for field in frame] == ["string"] + ["number"] * (len(frame) - 1)
+    assert sorted(field["type"] for field in frame) == ["number"] * (len(frame) - 1) + ["string"]
     return {field["name"]: field["values"] for field in frame}
 
 
 @pytest.mark.parametrize("package", DATA)
-def test_cost_bars_are_months_in_order_stacked_from_their_parts(prometheus: Running, package: str) -> None:
-    reply = ask(prometheus, interpolate(expression("Cost per month"), "shop"), NOW)
-    assert columns(shown(package, "Cost per month", reply, [])) == {
+def test_cost_bars_are_months_in_order_stacked_from_what_is_spent_and_to_come(
+    prometheus: Running, package: str
+) -> None:
+    bars = columns(shown(package, "Cost per month", replies(prometheus, "Cost per month", "shop")))
+    assert bars == {
         "Month": ["2025-09", "2025-10", "2025-11"],
-        "Full month EUR": [410, 300, None],
-        "So far EUR": [None, None, 150],
+        "Spent EUR": [410, 300, 150],
         "To come EUR": [None, None, pytest.approx(150)],
+    }
+    assert [name for name in bars if name != "Month"] == ["Spent EUR", "To come EUR"], "stacked in this order"
+
+
+@pytest.mark.parametrize("package", DATA)
+def test_bars_are_of_one_currency(prometheus: Running, package: str) -> None:
+    of_dollars = replies(prometheus, "Cost per month", currency="USD")
+    assert columns(shown(package, "Cost per month", of_dollars)) == {
+        "Month": ["2025-10", "2025-11"],
+        "Spent USD": [50, 20],
+        "To come USD": [None, pytest.approx(20)],
     }
 
 
 @pytest.mark.parametrize("package", DATA)
-def test_two_currencies_are_never_stacked(prometheus: Running, package: str) -> None:
-    reply = ask(prometheus, interpolate(expression("Cost per month")), NOW)
-    bars = columns(shown(package, "Cost per month", reply, []))
-    assert bars.pop("Month") == ["2025-09 EUR", "2025-10 EUR", "2025-10 USD", "2025-11 EUR", "2025-11 USD"]
-    assert list(bars) == [
-        f"{part} {code}" for part in ("Full month", "So far", "To come") for code in ("EUR", "USD")
-    ]
-    for row in zip(*bars.values(), strict=True):
-        parts = {name.split()[-1] for name, value in zip(bars, row, strict=True) if value is not None}
-        assert len(parts) == 1
+def test_sms_bars_tell_what_is_to_come_in_the_running_month(prometheus: Running, package: str) -> None:
+    assert columns(shown(package, "SMS per month", replies(prometheus, "SMS per month"))) == {
+        "Month": ["2025-09", "2025-10", "2025-11"],
+        "Sent": [9000, 6800, 3800],
+        "To come": [None, None, pytest.approx(3800)],
+    }
 
 
 @pytest.mark.parametrize("package", DATA)
-def test_sms_bars_tell_the_running_month_apart(prometheus: Running, package: str) -> None:
-    reply = ask(prometheus, interpolate(expression("SMS per month")), NOW)
-    assert columns(shown(package, "SMS per month", reply, [])) == {
-        "Month": ["2025-09", "2025-10", "2025-11"],
-        "Full month": [9000, 6800, None],
-        "So far": [None, None, 3800],
+def test_a_part_alone_makes_bars(prometheus: Running, package: str) -> None:
+    assert columns(shown(package, "Cost per SMS", replies(prometheus, "Cost per SMS", currency="USD"))) == {
+        "Month": ["2025-10", "2025-11"],
+        "Per SMS USD": [50 / 800, 20 / 500],
     }
 
 
 @pytest.mark.parametrize("package", DATA)
 def test_a_reply_without_months_is_no_error(package: str) -> None:
-    result = shown(package, "Cost per month", {"data": {"result": []}}, [])
+    result = shown(package, "Cost per month", [{"data": {"result": []}}] * 2)
     assert all(not field["values"] for frame in result["frames"] for field in frame)
 
 
 @pytest.mark.parametrize("package", DATA)
-def test_grafana_knows_every_unit(prometheus: Running, package: str) -> None:
-    reply = ask(prometheus, interpolate(expression("SMS per month")), NOW)
-    assert shown(package, "SMS per month", reply, [*UNITS, "furlong"])["unknown"] == ["furlong"]
+def test_grafana_knows_every_unit(package: str) -> None:
+    assert shown(package, "SMS per month", [], [*UNITS, "furlong"])["unknown"] == ["furlong"]
 
 
 @pytest.mark.parametrize("package", ["schema-10", "schema-12"])

@@ -1,4 +1,4 @@
-// node transform.mjs PACKAGE < {"transformations": […], "reply": a Prometheus reply, "units": […]}
+// node transform.mjs PACKAGE < {"transformations": […], "replies": one of Prometheus for each query, "units": […]}
 // Runs a panel's transformations in one of Grafana's @grafana/data packages. Prints the table, and the units that Grafana does not know.
 import { createRequire } from 'node:module';
 import { JSDOM } from 'jsdom';
@@ -10,7 +10,7 @@ for (const name of ['window', 'document', 'navigator', 'localStorage', 'HTMLElem
 }
 console.info = console.log = () => {}; // stdout is for the result, not for a library's advertising
 const grafana = createRequire(import.meta.url)(process.argv[2]);
-const { transformations, reply, units } = JSON.parse(readFileSync(0, 'utf8'));
+const { transformations, replies, units } = JSON.parse(readFileSync(0, 'utf8'));
 
 // What Grafana fills in at its start; a transformer that was renamed is listed under both names.
 const loads = Number(process.argv[2].split('-')[1]) >= 13; // from 13 on they are loaded when needed
@@ -19,23 +19,23 @@ grafana.standardTransformersRegistry.setInit(() =>
   [...transformers].map(([id, transformation]) => ({ id, name: transformation.name, transformation: loads ? async () => transformation : transformation })),
 );
 
-// What the Prometheus data source makes of a reply to an instant query in table format: a column for the time, each label, the value.
-function table({ data: { result } }) {
+// What the Prometheus data source makes of a reply to an instant query: for each series a frame with time and value.
+function series({ data: { result } }, number) {
   const { FieldType, createDataFrame } = grafana;
-  const labels = [...new Set(result.flatMap(({ metric }) => Object.keys(metric)))].sort();
-  return createDataFrame({
-    refId: 'A',
-    fields: [
-      { name: 'Time', type: FieldType.time, values: result.map(({ value }) => value[0] * 1000) },
-      ...labels.map((label) => ({ name: label, type: FieldType.string, values: result.map(({ metric }) => metric[label] ?? '') })),
-      { name: 'Value', type: FieldType.number, values: result.map(({ value }) => Number(value[1])) },
-    ],
-  });
+  return result.map(({ metric, value }) =>
+    createDataFrame({
+      refId: 'ABCDE'[number],
+      fields: [
+        { name: 'Time', type: FieldType.time, values: [value[0] * 1000] },
+        { name: 'Value', type: FieldType.number, labels: metric, values: [Number(value[1])], config: {} },
+      ],
+    }),
+  );
 }
 
 const known = grafana.getValueFormatterIndex();
 const unknown = units.filter((unit) => !known[unit] && !/^(suffix|prefix):./.test(unit));
-grafana.transformDataFrame(transformations, [table(reply)]).subscribe((frames) => {
+grafana.transformDataFrame(transformations, replies.flatMap(series)).subscribe((frames) => {
   const fields = frames.map((frame) =>
     frame.fields.map((field) => ({ name: grafana.getFieldDisplayName(field, frame, frames), type: field.type, values: Array.from(field.values) })),
   );

@@ -7,8 +7,10 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const schema = process.argv[2];
 const board = JSON.parse(readFileSync(process.argv[3] ?? join(here, '../dashboards/smspartner.json'), 'utf8'));
-const pluginOf = { stat: 'Stat', barchart: 'BarChart', timeseries: 'TimeSeries' };
-const configured = board.panels.filter(({ type }) => type !== 'row');
+// These are the Prometheus data source's own, of which the dashboard's types know nothing.
+board.annotations.list = board.annotations.list.map(({ expr, titleFormat, textFormat, ...common }) => common);
+const pluginOf = { stat: 'Stat', barchart: 'BarChart', bargauge: 'BarGauge', timeseries: 'TimeSeries' };
+const configured = board.panels.flatMap((panel) => [panel, ...(panel.panels ?? [])]).filter(({ type }) => type !== 'row');
 
 // A string enum's values are written as strings in JSON. Literals are given, so that tsc refuses unknown properties too.
 const source = `
@@ -17,7 +19,7 @@ ${Object.entries(pluginOf).map(([type, name]) => `import type * as ${type} from 
 type Json<T> = T extends string ? \`\${T}\` : T extends object ? { [K in keyof T]: Json<T[K]> } : T;
 export const board: Json<Dashboard> = ${JSON.stringify(board)};
 ${configured.map(({ id, type, options }) => `export const options${id}: Json<Partial<${type}.Options>> = ${JSON.stringify(options)};`).join('\n')}
-${configured.filter(({ type }) => type !== 'stat').map(({ id, type, fieldConfig }) => `export const custom${id}: Json<Partial<${type}.FieldConfig>> = ${JSON.stringify(fieldConfig.defaults.custom ?? {})};`).join('\n')}
+${configured.filter(({ type }) => !['stat', 'bargauge'].includes(type)).map(({ id, type, fieldConfig }) => `export const custom${id}: Json<Partial<${type}.FieldConfig>> = ${JSON.stringify(fieldConfig.defaults.custom ?? {})};`).join('\n')}
 `;
 const directory = mkdtempSync(join(here, '.types-'));
 try {

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from grafana_foundation_sdk.models import units
 
 from exporter.metrics import families as metrics
 from exporter.model import Status
-from tests.support.dashboard import DASHBOARD, FILE, PANELS, SHOWN, TARGETS
+from tests.support.dashboard import DASHBOARD, FILE, PANELS, SHOWN, TARGETS, VARIABLES
 from tests.support.running import ROOT
 
 PROVISIONING = ROOT / "grafana" / "provisioning"
@@ -69,10 +70,10 @@ def test_queries_use_only_metrics_that_the_exporter_exposes(title: str, target: 
 
 
 def test_panels_have_their_own_ids_and_places() -> None:
-    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    ids = [panel["id"] for panel in PANELS.values()]
     assert len(set(ids)) == len(ids) == len(PANELS), "titles are unique too"
     taken: dict[tuple[int, int], str] = {}
-    for title, panel in PANELS.items():
+    for title, panel in ((panel["title"], panel) for panel in DASHBOARD["panels"]):
         x, y, width, height = (panel["gridPos"][side] for side in "xywh")
         assert x + width <= 24
         for cell in itertools.product(range(x, x + width), range(y, y + height)):
@@ -80,7 +81,7 @@ def test_panels_have_their_own_ids_and_places() -> None:
 
 
 def test_the_money_fits_a_laptop_screen() -> None:
-    units_high = PANELS["The exporter itself"]["gridPos"]["y"]
+    units_high = PANELS["Budget by account"]["gridPos"]["y"]
     assert units_high * 38 < 900 - 200, "a grid unit is 38 px; browser and Grafana take about 200"
 
 
@@ -106,11 +107,42 @@ def test_units_are_grafanas() -> None:
 def test_one_file_is_for_provisioning_and_for_import() -> None:
     assert "__inputs" not in DASHBOARD
     assert DASHBOARD.get("id") is None
-    assert DASHBOARD["annotations"] == {"list": []}
-    source, accounts = DASHBOARD["templating"]["list"]
+    assert list(VARIABLES) == ["datasource", "account", "currency", "runbook"]
+    source, accounts = VARIABLES["datasource"], VARIABLES["account"]
     assert (source["type"], source["query"]) == ("datasource", "prometheus")
-    assert (accounts["name"], accounts["includeAll"], accounts["allValue"]) == ("account", True, ".*")
-    assert accounts["datasource"] == DATASOURCE
+    assert (accounts["includeAll"], accounts["allValue"]) == (True, ".*")
+    (firing,) = DASHBOARD["annotations"]["list"]
+    for asked in (accounts, VARIABLES["currency"], firing):
+        assert asked["datasource"] == DATASOURCE
+
+
+def test_a_person_can_read_the_queries() -> None:
+    lengths = [len(target["expr"]) for _, target in TARGETS]
+    assert max(lengths) <= 600
+    assert statistics.median(lengths) <= 250
+
+
+def test_money_is_of_one_currency_at_a_time() -> None:
+    assert not VARIABLES["currency"]["multi"]
+    assert not VARIABLES["currency"]["includeAll"]
+    for title, target in TARGETS:
+        added = re.search(r"sum(?: by \(month\))? \(?.*(sms_cost_monthly|smspartner_balance)", target["expr"])
+        if added and title != "Balance lasts":
+            assert 'currency=~"$currency"' in target["expr"], title
+
+
+def test_every_alert_is_explained_from_the_panel_that_shows_its_cause() -> None:
+    rules = yaml.safe_load((ROOT / "prometheus" / "rules.yml").read_text())
+    alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    linked = set()
+    for link in (link for panel in SHOWN.values() for link in panel.get("links", ())):
+        alert = link["title"].removeprefix("Runbook: ")
+        assert link["url"] == f"${{runbook:raw}}#{alert.lower()}"
+        assert f"\n## {alert}\n" in runbook
+        linked.add(alert)
+    assert linked == alerts
+    assert VARIABLES["runbook"]["query"].endswith("/docs/runbook.md")
 
 
 def test_provisioning_finds_the_dashboards() -> None:

@@ -29,14 +29,18 @@ from tests.support.running import ROOT, TOOLS, Running, Started
 
 FILE = ROOT / "grafana" / "dashboards" / "smspartner.json"
 DASHBOARD: dict[str, Any] = json.loads(FILE.read_text())
-PANELS: dict[str, dict[str, Any]] = {panel["title"]: panel for panel in DASHBOARD["panels"]}
+PANELS: dict[str, dict[str, Any]] = {
+    each["title"]: each for panel in DASHBOARD["panels"] for each in (panel, *panel.get("panels", ()))
+}
+VARIABLES: dict[str, dict[str, Any]] = {each["name"]: each for each in DASHBOARD["templating"]["list"]}
 SHOWN = {title: panel for title, panel in PANELS.items() if panel["type"] != "row"}
 TARGETS = [(title, target) for title, panel in SHOWN.items() for target in panel["targets"]]
 
 
-def interpolate(promql: str, accounts: str = ".*", time_range: str = "86400s") -> str:
-    """Fill in the variables, as Grafana does."""
+def interpolate(promql: str, accounts: str = ".*", time_range: str = "86400s", currency: str = "EUR") -> str:
+    """Fill in the variables, as Grafana does. Without a known currency, what the variable holds is ``^$``."""
     filled = promql.replace("$account", accounts).replace("$__range", time_range)
+    filled = filled.replace("$currency", currency or "^$").replace("${currency:text}", currency or "unknown")
     assert "$" not in re.sub(r'"[^"]*"', "", filled), filled
     return filled
 
