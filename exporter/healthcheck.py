@@ -1,13 +1,13 @@
-"""``python -m exporter.healthcheck``: whether the exporter in this container is healthy, where there is no curl.
+"""``python -m exporter.healthcheck``: whether the exporter in this container is healthy. The image has no curl.
 
-It asks at the address that the container's first process was told to listen on, and imports little, because it runs
-again and again within the container's memory. With ``--web.config.file``:
+It asks at the address in the command line of the container's first process. It imports little, because it runs every
+half minute within the container's memory. With ``--web.config.file``:
 
-- The port itself says whether it speaks TLS: the file may have changed since the start. The certificate is not
-  verified, for it stands for other names than loopback, and nothing secret is said.
-- It has no password, and a refusal by name is health as well: it comes from the event loop that serves the metrics,
-  and where polling ends, the process ends itself.
-- It has no client certificate either. Where one is required, it is hung up on: what hangs does not hang up.
+- It tries plain HTTP first and TLS second, because the file may have changed since the exporter read it. It does not
+  verify the certificate: that is for other names than loopback, and the request holds no secret.
+- It has no password. A 401 or a rejected handshake counts as healthy; a timeout does not. The 401 comes from the same
+  event loop as the metrics, and if polling ends, the process ends itself.
+- It has no client certificate. If one is required, the server closes the connection, which proves that it runs.
 """
 
 import socket
@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-_WILDCARDS = {None: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not listened on
-_WITHIN = 3.0
+_WILDCARDS = {None: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared
+_TIMEOUT = 3.0
 _REQUEST = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _REFUSAL = 'Basic realm="smspartner-exporter"'
 
 
 class Target(NamedTuple):
-    """Where the exporter can be reached from its own container, and whether a web configuration may close it."""
+    """Where the exporter listens, seen from its own container, and whether TLS or a login may be required there."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Target(NamedTuple):
 
 
 def target(command: Sequence[str]) -> Target:
-    """Return what the exporter's command line says. An init process may stand before it."""
+    """Return the target in the exporter's command line, which may begin with an init process."""
     flags = {"--web.listen-address": ":10035", "--web.config.file": ""}
     for word, following in pairwise([*command, ""]):
         name, equals, value = word.partition("=")
@@ -46,26 +46,26 @@ def target(command: Sequence[str]) -> Target:
     return Target(host, parts.port or 0, bool(flags["--web.config.file"]))
 
 
-def problem(to: Target, within: float = _WITHIN) -> str:
-    """Return why the exporter is not healthy; empty where it is."""
-    deadline = time.monotonic() + within
+def problem(to: Target, timeout: float = _TIMEOUT) -> str | None:
+    """Return why the exporter is not healthy, or None if it is. `timeout` is seconds, for everything together."""
+    deadline = time.monotonic() + timeout
     try:
         reply = _ask(to, deadline, with_tls=False)
         if not reply and to.has_web_config:
             reply = _ask(to, deadline, with_tls=True)
             if not reply:
-                return ""
+                return None
     except OSError as error:
         return f"no answer on {to.host} port {to.port}: {error}"
     head, _, body = reply.decode("latin-1").partition("\r\n\r\n")
     status = head.split()[1:2]
     if status == ["200"] or (to.has_web_config and status == ["401"] and _REFUSAL in head):
-        return ""
+        return None
     return body.strip() or "not an HTTP answer that says healthy"
 
 
 def _ask(to: Target, deadline: float, *, with_tls: bool) -> bytes:
-    """Return the beginning of the answer; empty where the connection is closed without one."""
+    """Return the beginning of the answer, or nothing if the server closes the connection without one."""
     with socket.create_connection(to[:2], _left(deadline)) as connection, suppress(ConnectionError):
         if with_tls:
             return _ask_with_tls(connection, deadline)
@@ -104,7 +104,7 @@ def _left(deadline: float) -> float:
 
 
 def main() -> int:
-    """Return the exit status: 0 healthy, 1 not."""
+    """Return the exit status: 0 if healthy, else 1."""
     command = Path("/proc/1/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
     if reason := problem(target(command)):
         print(reason, file=sys.stderr)

@@ -50,11 +50,13 @@ def answering(reply: bytes) -> Iterator[int]:
         ),
     ],
 )
-def test_it_asks_where_the_exporter_listens(command: str, expected: tuple[str, int]) -> None:
+def test_it_asks_at_the_address_in_the_exporters_command_line(
+    command: str, expected: tuple[str, int]
+) -> None:
     assert target(command.split()) == (*expected, False)
 
 
-def test_it_knows_the_flags_and_their_defaults() -> None:
+def test_its_flags_and_defaults_are_those_of_the_exporter() -> None:
     flags = {action.dest: action for action in cli.parser()._actions}
     address, web_config = flags["listen_address"], flags["web_config_file"]
     command = [address.option_strings[0], "127.0.0.2:9", web_config.option_strings[0], "web.yml"]
@@ -68,7 +70,7 @@ def test_it_knows_the_flags_and_their_defaults() -> None:
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhealthy\n", ""),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhealthy\n", None),
         (
             b"HTTP/1.1 503 Service Unavailable\r\n\r\nnot healthy: the poller has ended\n",
             "not healthy: the poller has ended",
@@ -81,24 +83,24 @@ def test_it_knows_the_flags_and_their_defaults() -> None:
         (b"", "not an HTTP answer that says healthy"),
     ],
 )
-def test_only_200_is_healthy(reply: bytes, expected: str) -> None:
+def test_without_a_web_configuration_only_status_200_is_healthy(reply: bytes, expected: str | None) -> None:
     with answering(reply) as port:
         assert problem(Target("127.0.0.1", port)) == expected
 
 
-def test_the_refusal_of_another_server_is_not_healthy() -> None:
+def test_a_401_of_another_server_is_not_healthy() -> None:
     with answering(b'HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm="other"\r\n\r\nno\n') as port:
         assert problem(Target("127.0.0.1", port, has_web_config=True)) == "no"
 
 
-def test_what_is_said_within_tls_counts(tmp_path: Path) -> None:
+def test_an_unhealthy_answer_over_tls_is_reported(tmp_path: Path) -> None:
     WebFiles(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def answer() -> None:
-            for _ in range(2):  # the first one is not TLS, and hung up on
+            for _ in range(2):  # the first connection is not TLS: it fails
                 connection, _ = listening.accept()
                 with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as encrypted:
                     encrypted.recv(4096)
@@ -110,21 +112,22 @@ def test_what_is_said_within_tls_counts(tmp_path: Path) -> None:
         thread.join(5)
 
 
-def test_nobody_listens() -> None:
+def test_a_closed_port_is_not_healthy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     for has_web_config in (False, True):
         reason = problem(Target("127.0.0.1", port, has_web_config))
+        assert reason
         assert reason.startswith(f"no answer on 127.0.0.1 port {port}: ")
 
 
-def test_nobody_answers() -> None:
+def test_a_server_that_never_answers_is_not_healthy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         to = Target("127.0.0.1", listening.getsockname()[1], has_web_config=True)
-        assert problem(to, within=0.1).endswith("timed out")
+        assert str(problem(to, timeout=0.1)).endswith("timed out")
 
 
-def test_an_answer_that_drips_is_not_waited_for() -> None:
+def test_an_answer_that_drips_byte_by_byte_times_out() -> None:
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -137,7 +140,9 @@ def test_an_answer_that_drips_is_not_waited_for() -> None:
         thread = threading.Thread(target=drip, daemon=True)
         thread.start()
         began = time.monotonic()
-        assert problem(Target("127.0.0.1", listening.getsockname()[1]), within=0.2).endswith("timed out")
+        assert str(problem(Target("127.0.0.1", listening.getsockname()[1]), timeout=0.2)).endswith(
+            "timed out"
+        )
         assert time.monotonic() - began < 2
         ended.set()
         thread.join(5)
@@ -159,14 +164,14 @@ USERS = {"prometheus": hashed()}
     ],
     ids=["basic auth", "TLS", "TLS and basic auth", "client certificates", "client certificates, TLS 1.2"],
 )
-def test_a_process_that_refuses_the_health_check_is_healthy_until_it_hangs(
+def test_an_exporter_that_requires_a_login_or_certificate_is_healthy_until_it_hangs(
     tls: Mapping[str, object] | None, sections: Mapping[str, object], started: Started, tmp_path: Path
 ) -> None:
     web_config = WebFiles(tmp_path).write(tls=tls, **sections)
     exporter = started.exporter("--demo", "--web.config.file", web_config)
     to = Target("127.0.0.1", int(exporter.url.rpartition(":")[2]), has_web_config=True)
-    assert problem(to) == ""
+    assert problem(to) is None
     web_config.write_text("half")  # what the process goes on with is not what the file says
-    assert problem(to) == ""
+    assert problem(to) is None
     exporter.process.send_signal(signal.SIGSTOP)
-    assert problem(to, within=0.3).endswith("timed out")
+    assert str(problem(to, timeout=0.3)).endswith("timed out")

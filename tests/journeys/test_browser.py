@@ -78,7 +78,7 @@ def nothing_emulated(browser: Browser) -> None:
 
 @pytest.fixture(scope="module")
 def exporter(processes: Started) -> Running:
-    """A real exporter that knows everything of its account."""
+    """A running exporter that has fetched all figures of its account."""
     exporter = processes.exporter("--demo")
     eventually(lambda: exporter.series("smspartner_balance"), within=120)
     return exporter
@@ -86,7 +86,7 @@ def exporter(processes: Started) -> Running:
 
 @contextmanager
 def serving(case: str) -> Iterator[str]:
-    """Serve the page of a made-up snapshot with the exporter's own web server; give its address."""
+    """Serve the page of a made-up snapshot with the exporter's own web server, and yield its address."""
     status = BROKEN if case.startswith("failing") else STATUS
     pages = Pages(
         exposition=Exposition(lambda: iter(()), FakeClock()),
@@ -108,8 +108,8 @@ def serving(case: str) -> Iterator[str]:
             loop.close()
 
 
-def judge(browser: Browser, address: str, name: str) -> None:
-    """Open a page in every look, with its tables open; take pictures and check all that holds of every page."""
+def check_every_look(browser: Browser, address: str, name: str) -> None:
+    """Open a page in every width and colour scheme, with its tables open: check layout, contrast and requests, and take pictures."""
     for width, scheme in LOOKS:
         browser.look(width, scheme)
         browser.open(address)
@@ -129,11 +129,13 @@ def judge(browser: Browser, address: str, name: str) -> None:
     }
 
 
-def test_the_real_exporters_page(browser: Browser, exporter: Running) -> None:
-    judge(browser, exporter.url + "/", "demo")
+def test_the_page_of_a_running_exporter_is_readable_in_every_look(
+    browser: Browser, exporter: Running
+) -> None:
+    check_every_look(browser, exporter.url + "/", "demo")
 
 
-def test_the_real_exporters_page_shows_what_it_exposes(browser: Browser, exporter: Running) -> None:
+def test_the_page_shows_the_same_figures_as_the_metrics(browser: Browser, exporter: Running) -> None:
     def same_figures() -> bool:
         browser.open(exporter.url + "/")
         shown = {row[0].removesuffix(", so far"): row[1:3] for row in browser.run(ROWS)}
@@ -148,14 +150,14 @@ def test_the_real_exporters_page_shows_what_it_exposes(browser: Browser, exporte
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "hundred"])
-def test_any_page(browser: Browser, case: str) -> None:
+def test_every_page_is_readable_in_every_look(browser: Browser, case: str) -> None:
     with serving(case) as address:
-        judge(browser, address, case)
+        check_every_look(browser, address, case)
 
 
-def test_a_hundred_accounts(browser: Browser) -> None:
+def test_a_click_in_the_list_of_a_hundred_accounts_shows_the_account(browser: Browser) -> None:
     with serving("hundred") as address:
-        judge(browser, f"{address}?account={quote('account 7 & co')}", "hundred")
+        check_every_look(browser, f"{address}?account={quote('account 7 & co')}", "hundred")
         browser.open(address)
         browser.run("document.querySelectorAll('tbody a')[41].click()")
         headings = "return [...document.querySelectorAll('h2')].map(heading => heading.textContent)"
@@ -163,7 +165,7 @@ def test_a_hundred_accounts(browser: Browser) -> None:
         assert browser.run("return document.querySelector(':target h2').textContent") == "account 42 & co"
 
 
-def test_times_are_the_readers_own_with_the_script_and_complete_without(browser: Browser) -> None:
+def test_times_are_local_with_the_script_and_utc_without_it(browser: Browser) -> None:
     times = "return [...document.querySelectorAll('time')].map(time => time.textContent)"
     with serving("one") as address:
         browser.open(address)
@@ -176,7 +178,7 @@ def test_times_are_the_readers_own_with_the_script_and_complete_without(browser:
         assert len(browser.run(ROWS)) == 13
 
 
-def test_a_screen_reader_finds_its_way(browser: Browser) -> None:
+def test_a_screen_reader_finds_landmarks_headings_and_the_charts_summary(browser: Browser) -> None:
     with serving("three") as address:
         browser.open(address)
         nodes = browser.devtools("Accessibility.getFullAXTree")["nodes"]
@@ -202,7 +204,7 @@ def test_a_screen_reader_finds_its_way(browser: Browser) -> None:
     assert "Highest: March 2026, 700.12 EUR." in chart["description"]["value"]
 
 
-def test_the_keyboard_reaches_everything(browser: Browser) -> None:
+def test_the_keyboard_reaches_every_link_and_opens_the_table(browser: Browser) -> None:
     with serving("one") as address:
         browser.open(address)
         reached = []
@@ -215,7 +217,7 @@ def test_the_keyboard_reaches_everything(browser: Browser) -> None:
         assert browser.run("return document.querySelector('details').open")
 
 
-def test_the_policy_forbids_what_the_page_does_not_need(browser: Browser) -> None:
+def test_the_content_security_policy_blocks_injected_scripts_and_styles(browser: Browser) -> None:
     with serving("one") as address:
         browser.open(address)
         browser.run(

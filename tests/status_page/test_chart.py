@@ -29,7 +29,7 @@ def number(element: ElementTree.Element, attribute: str) -> float:
     return float(element.attrib[attribute].removesuffix("%"))
 
 
-def test_bars_stand_in_order_and_are_as_high_as_their_costs() -> None:
+def test_bars_are_in_order_and_proportional_to_cost() -> None:
     costs = {"2026-08": 100.0, "2026-09": 300.0, "2026-10": 200.0}
     bars = list(chart({month: MonthFigures(cost, 1) for month, cost in costs.items()}).iter("rect"))
     assert [number(bar, "x") for bar in bars] == sorted(number(bar, "x") for bar in bars)
@@ -38,7 +38,7 @@ def test_bars_stand_in_order_and_are_as_high_as_their_costs() -> None:
     assert len({round(number(bar, "y") + number(bar, "height"), 1) for bar in bars}) == 1
 
 
-def test_every_bar_says_its_month_and_its_figures() -> None:
+def test_hovering_over_a_bar_shows_its_month_and_figures() -> None:
     svg = chart({"2026-10": MonthFigures(49.174, 1210), "2026-11": MonthFigures(1e6, 5)}, {"2026-11"})
     assert [bar.findtext("title") for bar in svg.iter("rect")] == [
         "October 2026: 49.17 EUR, 1,210 SMS sent",
@@ -46,19 +46,19 @@ def test_every_bar_says_its_month_and_its_figures() -> None:
     ]
 
 
-def test_a_month_so_far_looks_different() -> None:
+def test_an_unfinished_month_looks_different() -> None:
     svg = chart(months(3, "2026-09"), {"2026-11"})
     assert [bar.get("class") for bar in svg.iter("rect")] == [None, None, "unfinished"]
 
 
-def test_a_missing_month_leaves_its_place_empty() -> None:
+def test_a_month_without_figures_leaves_a_gap() -> None:
     history = months(4, "2026-08")
     del history["2026-10"]
-    places = [number(bar, "x") for bar in chart(history).iter("rect")]
-    assert places[2] - places[1] == pytest.approx(2 * (places[1] - places[0]), rel=0.01)
+    positions = [number(bar, "x") for bar in chart(history).iter("rect")]
+    assert positions[2] - positions[1] == pytest.approx(2 * (positions[1] - positions[0]), rel=0.01)
 
 
-def test_the_budget_is_a_line_at_its_height() -> None:
+def test_the_budget_is_a_line_at_the_height_of_an_equal_cost() -> None:
     svg = chart({"2026-10": MonthFigures(300, 1)}, budget=300)
     (line,) = (line for line in svg.iter("line") if line.get("class") == "budget")
     (bar,) = svg.iter("rect")
@@ -66,19 +66,19 @@ def test_the_budget_is_a_line_at_its_height() -> None:
     assert not [line for line in chart(months(3)).iter("line") if line.get("class") == "budget"]
 
 
-def test_a_budget_above_all_costs_is_inside_the_picture() -> None:
+def test_a_budget_above_all_costs_fits_into_the_chart() -> None:
     svg = chart({"2026-10": MonthFigures(10, 1)}, budget=1000)
     assert min(number(line, "y1") for line in svg.iter("line")) >= 0
     assert texts(svg, "amount")[-1] == "1,000"
 
 
-def test_nothing_spent_is_drawn_too() -> None:
+def test_months_without_cost_are_bars_of_no_height() -> None:
     svg = chart({"2026-10": MonthFigures(0, 0), "2026-11": MonthFigures(0, 0)})
     assert [number(bar, "height") for bar in svg.iter("rect")] == [0, 0]
     assert texts(svg, "cost") == ["0", "0"]
 
 
-def test_a_year_shows_each_month_and_its_cost() -> None:
+def test_thirteen_months_are_each_labelled_with_name_and_cost() -> None:
     svg = chart(months(13))
     assert texts(svg, "cost") == [short(figures.cost) for figures in months(13).values()]
     assert [text for text in texts(svg) if text.isalpha()] == (
@@ -88,7 +88,7 @@ def test_a_year_shows_each_month_and_its_cost() -> None:
 
 
 @pytest.mark.parametrize("count", [14, 36, 120, 600])
-def test_labels_stay_few_however_many_months_there_are(count: int) -> None:
+def test_labels_never_exceed_thirteen_months_and_eleven_years(count: int) -> None:
     svg = chart(months(count, "2030-03"))
     assert len(list(svg.iter("rect"))) == count
     assert texts(svg, "cost") == []
@@ -96,7 +96,7 @@ def test_labels_stay_few_however_many_months_there_are(count: int) -> None:
     assert 1 <= len([text for text in texts(svg) if re.fullmatch("20[3-9].", text)]) <= 11
 
 
-def test_a_screen_reader_is_told_the_gist() -> None:
+def test_a_screen_reader_gets_a_title_and_a_summary() -> None:
     svg = chart(months(13), {"2026-11"})
     assert svg.get("role") == "img"
     named = {element.get("id"): element.text for element in svg if element.get("id")}
@@ -108,14 +108,14 @@ def test_a_screen_reader_is_told_the_gist() -> None:
 
 
 @given(st.floats(min_value=0.001, max_value=1e14))
-def test_grid_lines_are_few_and_round(highest: float) -> None:
+def test_at_most_four_grid_lines_at_round_amounts(highest: float) -> None:
     step = grid_step(highest)
     assert 1.5 < highest / step <= 4.000001
     assert float(f"{step:.2g}") == pytest.approx(step)
 
 
 @given(st.floats(min_value=0.01, max_value=9.9e8))
-def test_short_amounts_are_short_and_close(amount: float) -> None:
+def test_abbreviated_amounts_have_at_most_six_characters_and_stay_close(amount: float) -> None:
     text = short(amount)
     assert len(text) <= 6
     value = float(text.strip("kM").replace(",", "")) * {"k": 1e3, "M": 1e6}.get(text[-1], 1)

@@ -57,7 +57,7 @@ class Element:
 
 
 class Page(HTMLParser):
-    """A parsed page; parsing fails where a tag is not closed, or closed in the wrong order."""
+    """A parsed page. Parsing fails if a tag is not closed, or closed in the wrong order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -112,8 +112,8 @@ def page(snapshot: Snapshot, **arguments: str) -> Page:
 
 
 @pytest.mark.parametrize("snapshot", CASES.values(), ids=CASES)
-class TestAnyPage:
-    def test_is_sound(self, snapshot: Snapshot) -> None:
+class TestEveryPage:
+    def test_has_unique_ids_and_no_dangling_references(self, snapshot: Snapshot) -> None:
         read = page(snapshot, not_ready_reason="no figures yet", chosen="account 7 & co")
         ids = [element.attributes["id"] for element in read.elements if "id" in element.attributes]
         assert len(ids) == len(set(ids))
@@ -123,7 +123,7 @@ class TestAnyPage:
             link = element.attributes.get("href") or ""
             assert not link.startswith("#") or link[1:] in ids
 
-    def test_can_be_found_through_by_its_headings_and_landmarks(self, snapshot: Snapshot) -> None:
+    def test_has_the_headings_and_landmarks_a_screen_reader_navigates_by(self, snapshot: Snapshot) -> None:
         read = page(snapshot)
         levels = [int(element.tag[1]) for element in read.all("h1", "h2", "h3", "h4")]
         assert levels[0] == 1
@@ -138,7 +138,9 @@ class TestAnyPage:
         assert all(cell.attributes.get("scope") in {"row", "col"} for cell in read.all("th"))
         assert read.all("html")[0].attributes["lang"] == "en"
 
-    def test_needs_nothing_from_elsewhere_and_nothing_its_policy_forbids(self, snapshot: Snapshot) -> None:
+    def test_loads_nothing_but_its_own_script_and_obeys_its_content_security_policy(
+        self, snapshot: Snapshot
+    ) -> None:
         read = page(snapshot)
         (style,) = read.all("style")
         digest = base64.b64encode(hashlib.sha256("".join(style.parts).encode()).digest()).decode()
@@ -151,21 +153,21 @@ class TestAnyPage:
             for name in ("href", "src"):
                 assert (element.attributes.get(name) or ".").startswith((".", "#", "?", "data:"))
 
-    def test_draws_sound_svg(self, snapshot: Snapshot) -> None:
+    def test_contains_only_well_formed_svg(self, snapshot: Snapshot) -> None:
         for svg in re.findall(r"<svg.*?</svg>", render(snapshot, STATUS, NOW, "/metrics"), re.S):
             assert ElementTree.fromstring(svg).tag == "svg"
 
-    def test_shows_the_figures_of_the_snapshot(self, snapshot: Snapshot) -> None:
+    def test_shows_every_month_of_every_account(self, snapshot: Snapshot) -> None:
         for one in snapshot:
             read = page(snapshot, chosen=one.name or "")
             shown = {(cells[0], cells[1], cells[2]) for cells in read.rows()}
             for month, figures in one.figures.months.items():
-                so_far = ", so far" * (month == RUNNING)
+                so_far = ", so far" if month == RUNNING else ""
                 row = (f"{month_name(month)}{so_far}", f"{figures.cost:,.3f}", f"{figures.sent:,}")
                 assert row in shown
 
 
-def test_before_the_first_poll() -> None:
+def test_before_the_first_poll_it_says_that_there_are_no_figures_yet() -> None:
     read = page(CASES["fresh"], not_ready_reason="no figures yet; 12s left")
     assert "No figures yet" in read.texts("title")[0]
     assert "No figures yet; 12s left." in read.texts("p")
@@ -174,7 +176,7 @@ def test_before_the_first_poll() -> None:
     assert read.all("dl", "table", "svg") == []
 
 
-def test_one_unnamed_account() -> None:
+def test_a_single_account_without_a_name_shows_all_its_figures() -> None:
     read = page(CASES["one"])
     assert "Up to date" in read.texts("title")[0]
     assert read.texts("h2") == ["Account"]
@@ -201,7 +203,7 @@ def test_the_table_has_the_newest_month_first() -> None:
     assert (months_shown[0], months_shown[-1]) == ("November 2026, so far", "December 2023")
 
 
-def test_three_accounts_have_an_overview_that_begins_with_what_fails() -> None:
+def test_several_accounts_have_an_overview_that_begins_with_the_failing_ones() -> None:
     read = page(CASES["three"])
     assert "1 of 3 accounts fails" in read.texts("title")[0]
     assert read.texts("h2") == ["Accounts", *(one.name for one in CASES["three"])]
@@ -215,7 +217,7 @@ def test_three_accounts_have_an_overview_that_begins_with_what_fails() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_what_fails_is_said_once_with_what_helps(reason: Reason) -> None:
+def test_a_failure_of_several_polls_is_shown_once_with_its_remedy(reason: Reason) -> None:
     read = page((failing(account(), reason, "the detail"),))
     assert "Polling fails" in read.texts("title")[0]
     assert read.texts("h3")[0] == f"Fails: {REMEDIES[reason].problem}"
@@ -224,7 +226,7 @@ def test_what_fails_is_said_once_with_what_helps(reason: Reason) -> None:
     assert "the last attempt failed, tried again in 59 minutes" in read.text
 
 
-def test_different_failures_are_told_apart() -> None:
+def test_each_different_failure_is_shown_with_the_polls_it_affects() -> None:
     polls = {
         **account().polls,
         Query.CREDITS: Poll(0, False, Reason.TIMEOUT, "no complete reply within the timeout"),
@@ -236,32 +238,32 @@ def test_different_failures_are_told_apart() -> None:
     assert "Months: fetched 3 minutes ago (10:57 UTC, 11:57 in Paris); asked next" in read.text
 
 
-def test_what_is_wrong_with_the_exporter_itself_is_said() -> None:
+def test_problems_of_the_exporter_itself_are_shown_first() -> None:
     read = Page(render(CASES["one"], BROKEN, NOW, "/metrics"))
     assert "The state directory cannot be written" in read.texts("h2")
     assert "The configuration was not reloaded" in read.texts("h2")
     assert page(CASES["one"]).texts("h2") == ["Account"]
 
 
-def test_without_credits_there_is_neither_balance_nor_currency() -> None:
+def test_without_the_credits_query_there_is_neither_balance_nor_currency() -> None:
     read = page(CASES["without_credits"])
     assert read.texts("dd") == ["500.121,012 SMS sent"]
     assert "EUR" not in read.text
     assert not [line for line in read.texts("li") if "credits" in line]
 
 
-def test_a_budget_that_is_exceeded() -> None:
+def test_an_exceeded_budget_shows_by_how_much() -> None:
     read = page((account(budget=400),))
     assert "125.0 %100.12 EUR over of 400.00 EUR" in read.texts("dd")
     assert [row[3] for row in read.rows()][:2] == ["Of budget", "125.0 %"]
 
 
-def test_a_budget_without_figures_of_this_month() -> None:
+def test_a_budget_is_shown_even_without_figures_of_this_month() -> None:
     read = page((account(budget=400, history=months(3, "2025-01")),))
     assert read.texts("dd")[0] == "400.00 EUR"
 
 
-def test_hostile_names_and_details_are_text() -> None:
+def test_markup_in_names_and_error_details_is_shown_as_text() -> None:
     read = page(CASES["hostile"])
     assert HOSTILE in read.texts("h2")
     assert f"code 9: {HOSTILE}" in read.texts("q")
@@ -281,7 +283,7 @@ def test_an_exporter_nobody_looks_at_does_not_load_the_template_engine() -> None
     assert run(sys.executable, "-c", loaded) == "False\n"
 
 
-def test_a_month_stays_so_far_until_it_was_fetched_whole() -> None:
+def test_a_month_is_marked_so_far_until_it_is_fetched_after_its_end() -> None:
     stale = msgspec.structs.replace(
         account().figures,
         current_month={"2026-10": MonthFigures(1.5, 2)},
@@ -293,7 +295,7 @@ def test_a_month_stays_so_far_until_it_was_fetched_whole() -> None:
     assert "November 2026" not in read.text
 
 
-def test_a_hundred_accounts_are_a_list_and_the_chosen_one() -> None:
+def test_with_more_than_ten_accounts_only_the_chosen_one_is_shown_in_full() -> None:
     snapshot = CASES["hundred"]
     listed = page(snapshot)
     assert len(listed.html) < 60_000
@@ -329,18 +331,18 @@ def test_the_key_is_not_shown_even_if_the_provider_repeats_it() -> None:
         (86400 * 400, "400 days"),
     ],
 )
-def test_durations_in_words(seconds: float, text: str) -> None:
+def test_a_duration_is_shown_in_its_largest_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_a_moment_is_given_with_its_day_unless_it_is_near() -> None:
+def test_a_time_within_twelve_hours_is_shown_without_its_day() -> None:
     noon = "11:00 UTC, 12:00 in Paris"
     assert instant(NOW) == ("2026-11-23T11:00:00Z", f"2026-11-23 {noon}")
     assert ago(NOW, NOW + 120) == ("2 minutes ago", ("2026-11-23T11:00:00Z", noon))
     assert ahead(NOW, NOW - 86400) == ("in 1 day", ("2026-11-23T11:00:00Z", f"2026-11-23 {noon}"))
 
 
-def test_a_clock_that_was_set_back_is_no_error() -> None:
+def test_figures_from_the_future_were_fetched_a_second_ago() -> None:
     assert "1 second ago" in Page(render(CASES["one"], STATUS, NOW - 86400, "/metrics")).text
 
 
@@ -369,7 +371,7 @@ def get(app: Application, path: str, query: bytes = b"") -> Response:
         (b"other", None),
     ],
 )
-def test_the_address_chooses_the_account(query: bytes, account_asked: str | None) -> None:
+def test_the_query_string_chooses_the_account(query: bytes, account_asked: str | None) -> None:
     asked: list[str | None] = []
     reply = get(application(asked), "/", query)
     assert asked == [account_asked]
@@ -377,13 +379,13 @@ def test_the_address_chooses_the_account(query: bytes, account_asked: str | None
     assert dict(reply.headers)["content-security-policy"] == CONTENT_SECURITY_POLICY
 
 
-def test_the_script_is_served() -> None:
+def test_the_script_is_served_at_its_own_path() -> None:
     reply = get(application([]), "/-/page.js")
     assert (reply.status, reply.content_type) == (200, "text/javascript; charset=utf-8")
     assert b"Intl.DateTimeFormat" in reply.body
 
 
-def test_the_service_fills_it_in() -> None:
+def test_the_service_shows_its_own_accounts_readiness_and_telemetry_path() -> None:
     settings = Settings((AccountSettings("shop", KeySource(Secret("S3CR+T/of-shop")), monthly_budget=50),))
     clock = FakeClock()
     service = Service(settings, lambda: settings, RateLimiters(5, clock, None), None, clock, "/other")
@@ -395,12 +397,12 @@ def test_the_service_fills_it_in() -> None:
     assert "S3CR" not in read.html
 
 
-def test_the_limit_is_that_of_the_status() -> None:
+def test_the_footer_compares_the_last_minutes_requests_with_the_limit() -> None:
     busy = replace(STATUS, requests_last_minute=1, requests_per_minute=2)
     assert "1 of at most 2 requests" in " ".join(Page(render((), busy, NOW, "/m")).text.split())
 
 
-def test_accounts_without_names_or_figures_count() -> None:
+def test_the_title_counts_the_accounts_without_figures() -> None:
     two = (fresh("a"), account("b"))
     assert "1 of 2 accounts has no figures yet" in page(two).texts("title")[0]
     healthy: tuple[Account, ...] = (account("a"), account("b"))

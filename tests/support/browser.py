@@ -22,12 +22,12 @@ _ARGUMENTS = (
 
 
 class Browser:
-    """One browser window. Whatever it logs is kept for `console`, whatever it asks for, for `requested`."""
+    """One browser window. `console` returns what it logged since the last call, `requested` what it requested."""
 
     def __init__(self, started: Started, profile: Path) -> None:
         driver = started.command("chromedriver", "--port=0")
         url = "http://127.0.0.1:" + driver.line(r"started successfully on port (\d+)", within=60)[1]
-        sandbox = ("--no-sandbox",) * (os.geteuid() == 0)
+        sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()
         capabilities = {
             "browserName": "chrome",
             "goog:chromeOptions": {"args": [*_ARGUMENTS, *sandbox, f"--user-data-dir={profile}"]},
@@ -49,7 +49,7 @@ class Browser:
         return self._post("/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def look(self, width: int, scheme: str) -> None:
-        """Be so wide, and prefer `light` or `dark`."""
+        """Set the width in pixels and the colour scheme, `light` or `dark`."""
         self.devtools(
             "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=True
         )
@@ -60,7 +60,7 @@ class Browser:
         self._post("/url", {"url": url})
 
     def run(self, script: str) -> Any:
-        """Return what a function body of JavaScript returns. It runs whatever the page's policy is."""
+        """Run the body of a JavaScript function and return its result. The page's policy does not apply to it."""
         return self._post("/execute/sync", {"script": script, "args": []})
 
     def press(self, key: str, code: int) -> None:
@@ -69,11 +69,11 @@ class Browser:
             self.devtools("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **text)
 
     def console(self) -> list[str]:
-        """Return what was logged since the last call: errors, violations of the policy."""
+        """Return the errors and policy violations logged since the last call."""
         return [entry["message"] for entry in self._post("/se/log", {"type": "browser"})]
 
     def requested(self) -> set[str]:
-        """Return the addresses that pages asked for since the last call."""
+        """Return the addresses requested since the last call."""
         log = self._post("/se/log", {"type": "performance"})
         events = [json.loads(entry["message"])["message"] for entry in log]
         return {

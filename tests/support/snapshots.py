@@ -52,7 +52,7 @@ def account(
     budget: float | None = None,
     balance: float | None = 1234.567,
 ) -> Account:
-    """An account, of which everything was asked for 3, 2 and 1 minutes ago."""
+    """An account whose three queries were answered 3, 2 and 1 minutes ago."""
     known = months(13) if history is None else history
     credit = Credits(balance, "EUR", {"sms": 26000, "sms_eco": 52000, "hlr": 246000}, queued=7)
     figures = Figures(
