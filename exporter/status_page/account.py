@@ -82,7 +82,7 @@ class Months:
 
 @dataclass(frozen=True)
 class PollLine:
-    """When a query was last answered, and when it is asked next. `due` is None if it is only waiting for its turn."""
+    """When a query was last answered, and when it is asked next. `due` is None if only the limit delays it."""
 
     name: str
     fetched: FromNow | None
@@ -180,7 +180,7 @@ def _credit_facts(account: Account) -> list[Fact]:
         first, *others = [f"{count:,} {_KIND_NAMES[kind]}" for kind, count in credit.remaining.items()]
         facts.append(Fact("Balance pays for", first, f"or {', or '.join(others)}" if others else None))
     if credit and credit.queued is not None:
-        facts.append(Fact("Waiting to go out", f"{credit.queued:,} SMS"))
+        facts.append(Fact("Waiting to be sent", f"{credit.queued:,} SMS"))
     return facts
 
 

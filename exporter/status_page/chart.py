@@ -149,4 +149,4 @@ def _description(
     parts += [
         f"{month_name(month)} so far: {money(months[month].cost, currency)}." for month in sorted(unfinished)
     ]
-    return " ".join([*parts, "A table with every figure follows."])
+    return " ".join([*parts, "A table with all figures follows."])

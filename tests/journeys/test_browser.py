@@ -109,7 +109,7 @@ def serving(case: str) -> Iterator[str]:
 
 
 def check_every_look(browser: Browser, address: str, name: str) -> None:
-    """Open a page in every width and colour scheme, with its tables open: check layout, contrast and requests, and take pictures."""
+    """Check layout, contrast and requests of a page, with its tables open. Take a picture of every look."""
     for width, scheme in LOOKS:
         browser.look(width, scheme)
         browser.open(address)
@@ -189,13 +189,13 @@ def test_a_screen_reader_finds_landmarks_headings_and_the_charts_summary(browser
     ]
     for expected in [
         ("banner", ""),
-        ("navigation", "What this exporter serves"),
+        ("navigation", "Other pages"),
         ("main", ""),
         ("contentinfo", ""),
         ("region", "marketing"),
         ("region", "Accounts"),
         ("image", "Cost of each month"),
-        ("columnheader", "Of budget"),
+        ("columnheader", "Budget used"),
         ("rowheader", "marketing up to date"),
         ("heading", "Fails: the API key is rejected"),
     ]:
@@ -212,7 +212,7 @@ def test_the_keyboard_reaches_every_link_and_opens_the_table(browser: Browser) -
             browser.press("Tab", 9)
             reached.append(browser.run("return document.activeElement.textContent"))
             assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
-        assert reached == ["Metrics", "Health", "Readiness", "All months in figures"]
+        assert reached == ["Metrics", "Health", "Readiness", "All months as a table"]
         browser.press("Enter", 13)
         assert browser.run("return document.querySelector('details').open")
 

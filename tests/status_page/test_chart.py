@@ -103,7 +103,7 @@ def test_a_screen_reader_gets_a_title_and_a_summary() -> None:
     assert named[svg.attrib["aria-labelledby"]] == "Cost of each month"
     assert named[svg.attrib["aria-describedby"]] == (
         "November 2025 to November 2026. Highest: March 2026, 700.12 EUR. "
-        "November 2026 so far: 500.12 EUR. A table with every figure follows."
+        "November 2026 so far: 500.12 EUR. A table with all figures follows."
     )
 
 

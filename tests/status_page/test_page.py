@@ -171,8 +171,8 @@ def test_before_the_first_poll_it_says_that_there_are_no_figures_yet() -> None:
     read = page(CASES["fresh"], not_ready_reason="no figures yet; 12s left")
     assert "No figures yet" in read.texts("title")[0]
     assert "No figures yet; 12s left." in read.texts("p")
-    assert "No months are known yet." in read.texts("p")
-    assert "Months: not fetched yet; asked next as soon as its turn comes" in read.texts("li")
+    assert "No monthly figures yet." in read.texts("p")
+    assert "Months: not fetched yet; next poll as soon as the request limit allows" in read.texts("li")
     assert read.all("dl", "table", "svg") == []
 
 
@@ -185,7 +185,7 @@ def test_a_single_account_without_a_name_shows_all_its_figures() -> None:
         "Budget used",
         "Balance",
         "Balance pays for",
-        "Waiting to go out",
+        "Waiting to be sent",
     ]
     assert read.texts("dd") == [
         "500.12 EUR1,012 SMS sent",
@@ -194,7 +194,7 @@ def test_a_single_account_without_a_name_shows_all_its_figures() -> None:
         "26,000 SMSor 52,000 low-cost SMS, or 246,000 HLR look-ups",
         "7 SMS",
     ]
-    assert "Months: fetched 3 minutes ago (10:57 UTC, 11:57 in Paris); asked next in 12 minutes" in read.text
+    assert "Months: fetched 3 minutes ago (10:57 UTC, 11:57 in Paris); next poll in 12 minutes" in read.text
 
 
 def test_the_table_has_the_newest_month_first() -> None:
@@ -223,7 +223,7 @@ def test_a_failure_of_several_polls_is_shown_once_with_its_remedy(reason: Reason
     assert read.texts("h3")[0] == f"Fails: {REMEDIES[reason].problem}"
     assert read.text.count(REMEDIES[reason].what_to_do) == 1
     assert "balance and credits: the detail. The figures shown are the last good ones." in read.text
-    assert "the last attempt failed, tried again in 59 minutes" in read.text
+    assert "the last attempt failed, next attempt in 59 minutes" in read.text
 
 
 def test_each_different_failure_is_shown_with_the_polls_it_affects() -> None:
@@ -235,7 +235,7 @@ def test_each_different_failure_is_shown_with_the_polls_it_affects() -> None:
     read = page((msgspec.structs.replace(account(), polls=polls),))
     assert "No new figures for balance and credits: no complete reply within the timeout." in read.text
     assert "No new figures for running month: HTTP 502." in read.text
-    assert "Months: fetched 3 minutes ago (10:57 UTC, 11:57 in Paris); asked next" in read.text
+    assert "Months: fetched 3 minutes ago (10:57 UTC, 11:57 in Paris); next poll" in read.text
 
 
 def test_problems_of_the_exporter_itself_are_shown_first() -> None:
@@ -255,7 +255,7 @@ def test_without_the_credits_query_there_is_neither_balance_nor_currency() -> No
 def test_an_exceeded_budget_shows_by_how_much() -> None:
     read = page((account(budget=400),))
     assert "125.0 %100.12 EUR over of 400.00 EUR" in read.texts("dd")
-    assert [row[3] for row in read.rows()][:2] == ["Of budget", "125.0 %"]
+    assert [row[3] for row in read.rows()][:2] == ["Budget used", "125.0 %"]
 
 
 def test_a_budget_is_shown_even_without_figures_of_this_month() -> None:
@@ -399,7 +399,7 @@ def test_the_service_shows_its_own_accounts_readiness_and_telemetry_path() -> No
 
 def test_the_footer_compares_the_last_minutes_requests_with_the_limit() -> None:
     busy = replace(STATUS, requests_last_minute=1, requests_per_minute=2)
-    assert "1 of at most 2 requests" in " ".join(Page(render((), busy, NOW, "/m")).text.split())
+    assert "1 of at most 2 API requests" in " ".join(Page(render((), busy, NOW, "/m")).text.split())
 
 
 def test_the_title_counts_the_accounts_without_figures() -> None:
