@@ -402,6 +402,12 @@ def test_the_footer_compares_the_last_minutes_requests_with_the_limit() -> None:
     assert "1 of at most 2 API requests" in " ".join(Page(render((), busy, NOW, "/m")).text.split())
 
 
+def test_the_footer_names_the_busiest_key_if_each_key_has_its_own_limit() -> None:
+    per_key = replace(STATUS, limit_per_key=True)
+    shown = Page(render((), per_key, NOW, "/m")).texts("footer")
+    assert "3 of at most 5 API requests in the last minute with the busiest key." in shown[0]
+
+
 def test_the_title_counts_the_accounts_without_figures() -> None:
     two = (fresh("a"), account("b"))
     assert "1 of 2 accounts has no figures yet" in page(two).texts("title")[0]
