@@ -40,7 +40,7 @@ def plant(directory: Path, accounts: int, base_url: str, **settings: object) -> 
     planted = Planted(directory / "config.json", directory / "state")
     directory.mkdir(parents=True)
     names = (f"account {number}" if accounts > 1 else None for number in range(1, accounts + 1))
-    keys = {name: f"key-{number}" for number, name in enumerate(names)}
+    keys = {name: f"test-key-{number}" for number, name in enumerate(names)}
     store = Store(StateDirectory(planted.state))
     store.base_url = base_url
     clock = SystemClock()

@@ -11,6 +11,18 @@ _T = TypeVar("_T")
 _PATH = re.compile(r" - at `(?P<key>key` in `)?\$(?P<path>.*)`\Z")
 _FIELD = re.compile(r"Object (?P<what>contains unknown|missing required) field `(?P<name>.*)`\Z", re.DOTALL)
 _SHOWABLE = re.compile(r"[A-Za-z_. -]{1,40}\Z")
+_BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "y"), True),
+    **dict.fromkeys(("false", "no", "off", "n"), False),
+}
+
+
+def parse_boolean(text: str) -> bool:
+    """Return what one of YAML's words for true and false says, in any case. Raises ValueError."""
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        raise ValueError("neither true nor false") from None
 
 
 def showable(name: str) -> str:

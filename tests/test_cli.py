@@ -10,7 +10,8 @@ import pytest
 from exporter import __version__
 from exporter.arguments import state_dir
 from exporter.cli import main, parser
-from exporter.config.loader import KEY_FILE_VARIABLE, KEY_VARIABLE, ConfigError
+from exporter.config.accounts import KEY_FILE_VARIABLE, KEY_VARIABLE
+from exporter.config.loader import ConfigError
 from exporter.web.server import listen
 from tests.support.running import ROOT, Started
 

@@ -1,6 +1,9 @@
 """Where an account's API key comes from: a value, or a file that may change while the exporter runs."""
 
 import logging
+import os
+import re
+import stat
 from pathlib import Path
 
 from exporter.secret import Secret
@@ -8,12 +11,37 @@ from exporter.secret import Secret
 logger = logging.getLogger(__name__)
 
 _MAX_KEY_BYTES = 4096
+_MIN_KEY = 8
+_QUOTE = "[\"'`‘’‚“”„«»]"  # noqa: RUF001 - word processors write these
+_MISTAKES = (
+    (rf"{_QUOTE}.*|.*{_QUOTE}", "begins or ends with a quote: give the key alone"),
+    (
+        r"\$\w+|\$\{.*\}|\$\(.*\)|\{\{.*\}\}|%\w+%",
+        "is a variable that nothing has filled in: give the key itself",
+    ),
+    (r"<.*>|\[.*\]|\{.*\}|\(.*\)", "has brackets around it: give the key alone"),
+    (r"https?:.*", "is a URL: give the key alone"),
+    (
+        r"(?:export\s+)?[A-Za-z_][\w.-]*(?:\s*[=:]\s*)(?!=*$).*",
+        "has a name in front of it: give the key alone",
+    ),
+    (
+        r"(?:bearer|basic|token|api-?key|key)\s.*",
+        "has a word such as Bearer in front of it: give the key alone",
+    ),
+    (r".*[,;]", "ends with a comma or a semicolon: give the key alone"),
+    (
+        r"(.)\1*|(?:.*[_-])?(?:your|change-?me|replace-?me|placeholder|example)(?:[_-].*)?|(?:sms_?partner_)?api[_-]?key",
+        "is a placeholder: give the key itself",
+    ),
+)
+"""What comes along when people copy a key or leave a template as it is, and what to say about it."""
 
 
 class KeySource:
     """Where an account's key comes from: a value, or a file that is read anew each time.
 
-    Raises ValueError with what is wrong where the file holds no key, OSError where it cannot be read.
+    Raises ValueError with what is wrong if the file holds no key, OSError if it cannot be read.
     """
 
     def __init__(self, source: Secret | Path) -> None:
@@ -38,16 +66,37 @@ class KeySource:
         return self._key
 
 
+def parse_key(text: str) -> Secret:
+    """Return the key in a text. Whitespace around the key is ignored. Raises ValueError, which never quotes it."""
+    text = text.strip()
+    for pattern, problem in _MISTAKES:
+        if re.fullmatch(pattern, text, re.DOTALL | re.IGNORECASE):
+            raise ValueError(problem)
+    if (
+        0 < len(text) < _MIN_KEY
+    ):  # as a Secret, it would be taken out of every line that has these letters in it
+        raise ValueError(f"is shorter than {_MIN_KEY} characters: no API key is")
+    return Secret(text)
+
+
 def read_key(path: Path) -> Secret:
-    """Read a key file. White space around the key does not belong to it. Raises OSError, ValueError."""
-    with path.open("rb") as file:
+    """Read a key file, which must be a regular file since it is read again and again. Raises OSError, ValueError."""
+    with open(path, "rb", opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError(
+                "is no regular file, such as a pipe, so that it cannot be read again before each poll"
+            )
         content = file.read(_MAX_KEY_BYTES + 1)
     if len(content) > _MAX_KEY_BYTES:
         raise ValueError("is too long for a key file")
     try:
-        return Secret(content.decode("utf-8-sig").strip())
+        return parse_key(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text") from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for somebody to write to it
 
 
 def describe_key_error(error: OSError | ValueError) -> str:

@@ -1,4 +1,4 @@
-"""A YAML file in, plain values out, or one message that says where it is wrong and quotes nothing of it but names."""
+"""A YAML file in, text in lists and mappings out; or one message that says where it is wrong and quotes only names."""
 
 import re
 from pathlib import Path
@@ -10,17 +10,17 @@ from yaml.constructor import ConstructorError
 from exporter.validation import SchemaError, showable
 
 _HARMLESS = re.compile(r"(?:[^']|'(?:.|\\\w+|<[a-z ]+>)')*")
-"""What PyYAML says where it quotes single characters or its own names. Anything longer may be a part of a key."""
+"""Messages of PyYAML that quote only single characters and its own names. Anything longer may be a part of a key."""
 
 
-def read_yaml(path: Path, *, as_text: bool = False) -> Any:
-    """Return the values in a file; an empty mapping if it is empty. Raises SchemaError, without the file's name.
+def read_yaml(path: Path) -> Any:
+    """Return what is in a file; an empty mapping if it is empty. Raises SchemaError, without the file's name.
 
-    With `as_text`, each number, boolean and date is the text that stands in the file.
+    Each number, boolean and date is the text in the file, since YAML 1.1 would make 320 of 0500, and false of no.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
-            content = yaml.load(file, Loader=_TextLoader if as_text else _Loader)  # noqa: S506 - it is a SafeLoader
+            content = yaml.load(file, Loader=_Loader)  # noqa: S506 - it is a SafeLoader
     except OSError as error:
         raise SchemaError("", (error.strerror or "cannot be read").lower()) from None
     except UnicodeDecodeError:
@@ -44,7 +44,12 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what PyYAML lets pass or stumbles over: a key that is given twice, a 30th of February."""
+    """Reads text, and refuses what PyYAML accepts or fails on: a key given twice, a tagged 30th of February."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML offers no other way to take a resolver away
+        first: [one for one in resolvers if one[0].endswith((":null", ":merge"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -61,10 +66,3 @@ class _Loader(yaml.SafeLoader):
                 raise ConstructorError(None, None, f"{showable(name)}: given twice", key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)
-
-
-class _TextLoader(_Loader):
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own joint
-        first: [one for one in resolvers if one[0].endswith((":null", ":merge"))]
-        for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-    }

@@ -15,7 +15,7 @@ import msgspec
 
 from exporter.config.loader import ConfigError
 from exporter.config.yaml_file import read_yaml
-from exporter.validation import SchemaError, convert, known_keys, showable
+from exporter.validation import SchemaError, convert, known_keys, parse_boolean, showable
 
 _T = TypeVar("_T")
 _COSTS = range(4, 19)
@@ -42,10 +42,6 @@ _CIPHERS = {
 }
 """Suites of TLS 1.2: Go's names, which the format uses, and OpenSSL's."""
 _TLS13_CIPHERS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-_BOOLEANS = {
-    **dict.fromkeys(("true", "yes", "on", "y"), True),
-    **dict.fromkeys(("false", "no", "off", "n"), False),
-}
 _HEADERS: Mapping[str, tuple[str, ...] | None] = {
     "Content-Security-Policy": None,
     "Strict-Transport-Security": None,
@@ -166,8 +162,7 @@ KEYS = {
 def load(path: Path) -> WebConfig:
     """Read the file. Certificates are named, not yet read. Raises ConfigError."""
     try:
-        # Go reads a number, a boolean or a date as the text it is if the format asks for text.
-        web = convert(read_yaml(path, as_text=True), _Web, _EXPECTED)
+        web = convert(read_yaml(path), _Web, _EXPECTED)
         _check_rate_limit(web.rate_limit or _RateLimit())
         return WebConfig(
             tls=_tls(web.tls_server_config or _Tls(), path.parent),
@@ -270,9 +265,10 @@ def _choice(path: str, value: str | None, default: str, choices: Mapping[str, _T
 def _boolean(path: str, value: str | None, *, default: bool) -> bool:
     if not value:
         return default
-    if value.lower() not in _BOOLEANS:
-        raise SchemaError(path, "expected true or false")
-    return _BOOLEANS[value.lower()]
+    try:
+        return parse_boolean(value)
+    except ValueError:
+        raise SchemaError(path, "expected true or false") from None
 
 
 def _quoted(value: str) -> str:

@@ -13,7 +13,7 @@ KEY_FILES = {
     "plain": f"{KEY}\n".encode(),
     "bom": f"\ufeff{KEY}\r\n".encode(),
     "empty": b"\n",
-    "latin-1": f"{KEY}é".encode("latin-1"),
+    "latin": f"{KEY}é".encode("latin-1"),
     "too-long": KEY.encode() * 410,
     "two-words": f"{KEY} {KEY}\n".encode(),
 }
@@ -32,8 +32,9 @@ def written(directory: Path, content: str | bytes) -> Path:
 
 def accounts_in_yaml(count: int) -> str:
     """Return a configuration of so many accounts."""
+    keys = (KEY, *(f"{KEY}-{number}" for number in range(1, count)))
     return "accounts:\n" + "".join(
-        f"  - {{name: account-{number}, api_key: {KEY}}}\n" for number in range(count)
+        f"  - {{name: account {number}, api_key: {key}}}\n" for number, key in enumerate(keys)
     )
 
 

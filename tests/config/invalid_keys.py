@@ -15,9 +15,7 @@ _KNOWN = (
 INVALID_API_KEYS = [
     ("none", "credits: false", NO_KEY),
     ("empty text", 'api_key: ""', "api_key: is empty"),
-    ("a boolean", "api_key: yes", "api_key: expected text: put the key in quotes"),
-    ("a list", "api_key: [S3CR3T-K3Y]", "api_key: expected text: put the key in quotes"),
-    ("a number", "api_key: 12345678", "api_key: expected text: put the key in quotes"),
+    ("a list", "api_key: [S3CR3T-K3Y]", "api_key: expected the key as text"),
     ("a space inside", 'api_key: "S3CR3T K3Y"', "api_key: has white space inside"),
     ("a line break inside", r'api_key: "S3CR3T\nK3Y"', "api_key: has white space inside"),
     ("a control character", r'api_key: "S3CR3T-K3Y\x00"', "api_key: has an unprintable character inside"),
@@ -26,20 +24,40 @@ INVALID_API_KEYS = [
         "api_key: S3CR3T-K3Y\napi_key_file: keys/plain",
         "api_key_file: is set beside api_key: choose one",
     ),
-    ("a number for the file", "api_key_file: 5", "api_key_file: expected the path of a file"),
+    ("a list of files", "api_key_file: [a, b]", "api_key_file: expected the path of a file"),
     ("empty text for the file", 'api_key_file: ""', "api_key_file: is empty"),
-    ("no such file", "api_key_file: keys/no-such-file", "api_key_file: no such file or directory"),
+    (
+        "no such file",
+        "api_key_file: keys/no-such-file",
+        "api_key_file: {directory}/keys/no-such-file: no such file or directory",
+    ),
     (
         "no such file, by its whole path",
         "api_key_file: /no/such/file",
         "api_key_file: /no/such/file: no such file or directory",
     ),
-    ("the key in place of its file", "api_key_file: S3CR3T-K3Y", "api_key_file: no such file or directory"),
-    ("a directory", "api_key_file: keys", "api_key_file: is a directory"),
-    ("an empty file", "api_key_file: keys/empty", "api_key_file: is empty"),
-    ("a file that is not UTF-8", "api_key_file: keys/latin-1", "api_key_file: is not UTF-8 text"),
-    ("a file that is too long", "api_key_file: keys/too-long", "api_key_file: is too long for a key file"),
-    ("a file of two words", "api_key_file: keys/two-words", "api_key_file: has white space inside"),
+    (
+        "the key in place of its file",
+        "api_key_file: S3CR3T-K3Y",
+        "api_key_file: {directory}/…: no such file or directory",
+    ),
+    ("a directory", "api_key_file: keys", "api_key_file: {directory}/keys: is a directory"),
+    ("an empty file", "api_key_file: keys/empty", "api_key_file: {directory}/keys/empty: is empty"),
+    (
+        "a file that is not UTF-8",
+        "api_key_file: keys/latin",
+        "api_key_file: {directory}/keys/latin: is not UTF-8 text",
+    ),
+    (
+        "a file that is too long",
+        "api_key_file: keys/too-long",
+        "api_key_file: {directory}/keys/too-long: is too long for a key file",
+    ),
+    (
+        "a file of two words",
+        "api_key_file: keys/two-words",
+        "api_key_file: {directory}/keys/two-words: has white space inside",
+    ),
 ]
 
 INVALID_ACCOUNTS = [
@@ -61,9 +79,14 @@ INVALID_ACCOUNTS = [
     ("a name that is too long", f"accounts: [{{name: {'x' * 65}, api_key: S3CR3T-K3Y}}]", _NAME),
     ("a name of two lines", r'accounts: [{name: "mark\neting", api_key: S3CR3T-K3Y}]', _NAME),
     (
-        "a name that is a number",
-        "accounts: [{name: 5, api_key: S3CR3T-K3Y}]",
-        "accounts[0].name: expected text: put the name in quotes",
+        "a name that is a list",
+        "accounts: [{name: [a, b], api_key: S3CR3T-K3Y}]",
+        "accounts[0].name: expected the name as text",
+    ),
+    (
+        "a key given to two accounts",
+        "accounts: [{name: a, api_key: S3CR3T-K3Y}, {name: b, api_key_file: keys/plain}]",
+        "accounts[1]: has the same key as accounts[0], so that every SMS would count twice: list each key once",
     ),
     (
         "a name given twice",
@@ -88,13 +111,13 @@ INVALID_ACCOUNTS = [
     (
         "no such key file",
         "accounts: [{name: a, api_key: S3CR3T-K3Y}, {name: b, api_key_file: keys/no-such-file}]",
-        "accounts[1].api_key_file: no such file or directory",
+        "accounts[1].api_key_file: {directory}/keys/no-such-file: no such file or directory",
     ),
     (
         "a budget of zero",
         "accounts: [{name: marketing, api_key: S3CR3T-K3Y, monthly_budget: 0}]",
-        "accounts[0].monthly_budget: expected a number above 0 in the account's currency, such as 500; leave it out "
-        "where there is no budget",
+        "accounts[0].monthly_budget: expected a number above 0 in the account's currency, such as 500 or "
+        "499.50; leave it out if there is no budget",
     ),
     (
         "a budget beside accounts",
@@ -119,9 +142,9 @@ UNKNOWN_KEYS = [
     ("the API's own spelling", "apikey: S3CR3T-K3Y", "apikey: unknown key; did you mean api_key?"),
     ("the API key itself", "S3CR3T-K3Y: true", f"…: unknown key; {_KNOWN}"),
     ("two lines", r'"two\nlines": 1', f"…: unknown key; {_KNOWN}"),
-    ("a number", "2024: true", _NO_TEXT),
+    ("a number", "2024: true", f"…: unknown key; {_KNOWN}"),
     ("null", "null: true", _NO_TEXT),
-    ("a number in an account", "accounts: [{name: a, 5: true}]", f"accounts[0]: {_NO_TEXT}"),
+    ("null in an account", "accounts: [{name: a, ~: true}]", f"accounts[0]: {_NO_TEXT}"),
     (
         "a letter too few in an account",
         "accounts: [{name: a, monthly_budge: 200}]",

@@ -10,8 +10,8 @@ _STATISTICS = "statistics: expected last_twelve_months, last_month, or {from: 20
 _FROM = "statistics.from: expected a day such as 2024-01-01"
 _TIMEOUT = "timeout: expected a duration such as 30s"
 _BUDGET = (
-    "monthly_budget: expected a number above 0 in the account's currency, such as 500; leave it out where there is "
-    "no budget"
+    "monthly_budget: expected a number above 0 in the account's currency, such as 500 or 499.50; leave it out "
+    "if there is no budget"
 )
 
 INVALID_URLS = [
@@ -60,19 +60,27 @@ INVALID_NUMBERS = [
     ("an infinite budget", "monthly_budget: .inf", _BUDGET),
     ("a budget that is no number", "monthly_budget: .nan", _BUDGET),
     ("a budget below zero", "monthly_budget: -5", _BUDGET),
-    ("a budget in quotes", 'monthly_budget: "500"', _BUDGET),
+    ("a budget in hexadecimal", "monthly_budget: 0x1F4", _BUDGET),
+    ("a budget with an underscore", "monthly_budget: 1_000", _BUDGET),
+    ("a budget with a comma", "monthly_budget: 1,000", _BUDGET),
+    ("a budget like a time", "monthly_budget: 1:30", _BUDGET),
+    ("a budget like a date", "monthly_budget: 2024-01-01", _BUDGET),
+    ("a budget in binary", "monthly_budget: 0b1111", _BUDGET),
+    ("a budget tagged as a number", "monthly_budget: !!int 0500", _BUDGET),
+    ("a budget in other digits", "monthly_budget: \N{ARABIC-INDIC DIGIT FIVE}00", _BUDGET),
     ("a budget of zero", "monthly_budget: 0", _BUDGET),
     ("a limit of true", "requests_per_minute: true", _LIMIT),
     ("a limit with a fraction", "requests_per_minute: 2.5", _LIMIT),
     ("a huge limit", "requests_per_minute: 1000000000000000000000000000000", _LIMIT),
     ("a limit below zero", "requests_per_minute: -1", _LIMIT),
     ("a limit above the provider's", "requests_per_minute: 6", _LIMIT),
-    ("a limit in quotes", 'requests_per_minute: "5"', _LIMIT),
+    ("a limit in binary", "requests_per_minute: 0b11", _LIMIT),
+    ("a limit like a time", "requests_per_minute: 0:05", _LIMIT),
     ("a limit of zero", "requests_per_minute: 0", _LIMIT),
 ]
 
 INVALID_WORDS = [
-    ("credits in quotes", 'credits: "yes"', "credits: expected true or false"),
+    ("a word for a boolean", "credits: sometimes", "credits: expected true or false"),
     ("a number for a boolean", "current_month: 1", "current_month: expected true or false"),
     ("a scope of true", "limit_scope: true", _SCOPE),
     ("a list of scopes", "limit_scope: [all]", _SCOPE),
@@ -99,17 +107,29 @@ INVALID_MONTHS = [
     (
         "a 30th of February",
         "statistics: {from: 2024-01-01, to: 2024-02-30}",
-        "line 2, column 36: not a valid date",
+        "statistics.to: expected a day such as 2024-12-31",
+    ),
+    ("a year zero", "statistics: {from: 0000-01-01, to: 2024-12-31}", _FROM),
+    ("a 13th month", "statistics: {from: 2024-13-01, to: 2024-12-31}", _FROM),
+    (
+        "a range that begins within a month",
+        "statistics: {from: 2026-08-15, to: 2026-10-31}",
+        "statistics.from: must be the first day of a month, such as 2026-08-01",
     ),
     (
-        "a year zero",
-        "statistics: {from: 0000-01-01, to: 2024-12-31}",
-        "line 2, column 20: not a valid date",
+        "a range that ends within a month",
+        "statistics: {from: 2026-08-01, to: 2026-10-03}",
+        "statistics.to: must be the last day of a month, such as 2026-10-31",
     ),
     (
-        "a 13th month",
-        "statistics: {from: 2024-13-01, to: 2024-12-31}",
-        "line 2, column 20: not a valid date",
+        "a range that misses a leap day",
+        "statistics: {from: 2024-01-01, to: 2024-02-28}",
+        "statistics.to: must be the last day of a month, such as 2024-02-29",
+    ),
+    (
+        "a range that ends within the last month of all",
+        "statistics: {from: 2024-01-01, to: 9999-12-30}",
+        "statistics.to: must be the last day of a month, such as 9999-12-31",
     ),
 ]
 
@@ -144,12 +164,5 @@ TOO_SHORT_INTERVALS = [
         "accounts: [{name: one, api_key: S3CR3T-K3Y}, {name: other, api_key: S3CR3T-K3Y-2}]",
         "poll_interval: 1 account needs 3 requests a round, 4.9 a minute are possible: poll_interval must be at "
         "least 37s",
-    ),
-    (
-        "the limit for each key, which two accounts share",
-        "poll_interval: 73s\nlimit_scope: account\n"
-        "accounts: [{name: a, api_key: S3CR3T-K3Y}, {name: b, api_key: S3CR3T-K3Y-2}, {name: c, api_key: S3CR3T-K3Y}]",
-        "poll_interval: 2 accounts with the same key need 6 requests a round, 4.9 a minute are possible: "
-        "poll_interval must be at least 1m14s",
     ),
 ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import loader
-from exporter.config.loader import KEY_FILE_VARIABLE, KEY_VARIABLE
+from exporter.config.accounts import KEY_FILE_VARIABLE, KEY_VARIABLE
 from exporter.config.settings import Settings
 from tests.config.files import KEY, assert_safe, complaint, settings_from, written
 from tests.config.invalid_keys import NO_KEY
@@ -42,7 +42,10 @@ def test_the_key_is_taken_from_the_environment(
             {KEY_FILE_VARIABLE: "/no/file"},
             f"environment: {KEY_FILE_VARIABLE}: /no/file: no such file or directory",
         ),
-        ({KEY_FILE_VARIABLE: KEY}, f"environment: {KEY_FILE_VARIABLE}: no such file or directory"),
+        (
+            {KEY_FILE_VARIABLE: KEY},
+            f"environment: {KEY_FILE_VARIABLE}: {Path.cwd()}/…: no such file or directory",
+        ),
         (
             {KEY_VARIABLE: KEY, KEY_FILE_VARIABLE: "/no/file"},
             f"environment: {KEY_FILE_VARIABLE}: is set beside {KEY_VARIABLE}: choose one",
@@ -56,7 +59,10 @@ def test_a_key_that_cannot_be_used_is_refused(environment: dict[str, str], messa
 
 def test_the_environment_is_blamed_also_if_there_is_a_file(tmp_path: Path) -> None:
     path = written(tmp_path, "credits: false\n")
-    assert complaint(path, **{KEY_VARIABLE: "a b"}) == f"environment: {KEY_VARIABLE}: has white space inside"
+    assert (
+        complaint(path, **{KEY_VARIABLE: "S3CR3T K3Y"})
+        == f"environment: {KEY_VARIABLE}: has white space inside"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from exporter.config import loader
-from exporter.config.loader import KEY_VARIABLE, KEYS
+from exporter.config.accounts import KEY_VARIABLE
+from exporter.config.schema import KEYS
 from exporter.config.settings import Settings
-from tests.config.files import KEY, complaint, settings_from
+from tests.config.files import KEY, complaint, settings_from, written
 from tests.config.invalid_keys import NO_KEY
 from tests.support.running import ROOT
 
@@ -49,11 +50,16 @@ def test_the_example_needs_a_key() -> None:
     assert complaint(EXAMPLE) == f"{EXAMPLE}: {NO_KEY}"
 
 
+def test_the_placeholder_of_the_example_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, uncommented("api_key"))
+    assert complaint(path) == f"{path}: api_key: is a placeholder: give the key itself"
+
+
 @pytest.mark.parametrize("keys", [("api_key_file", "monthly_budget"), ("api_key",), ("accounts",)])
 def test_what_is_commented_out_in_the_example_is_valid(tmp_path: Path, keys: tuple[str, ...]) -> None:
     for name in ("smspartner_api_key", "marketing"):
         (tmp_path / name).write_text(KEY)
-    text = uncommented(*keys).replace("/run/secrets", str(tmp_path))
+    text = uncommented(*keys).replace("/run/secrets", str(tmp_path)).replace("…", f"{KEY}-2")
     assert set(yaml.safe_load(text)) >= set(keys)
     settings = settings_from(tmp_path, text)
     assert [account.name for account in settings.accounts] == (

@@ -83,11 +83,11 @@ def test_the_key_is_a_file_that_follows_the_secret_and_that_only_the_group_reads
     config = (MANIFESTS / "config.yaml").read_text()
     assert f"api_key_file: {MOUNTS['api-key']}/api_key\n" in config
     assert "--from-file=api_key=" in (ROOT / "docs" / "deployment.md").read_text()
-    (tmp_path / "api_key").write_text("any-key\n")
+    (tmp_path / "api_key").write_text("test-key\n")
     file = tmp_path / "config.yaml"
     file.write_text(config.replace(MOUNTS["api-key"], str(tmp_path)))
     (account,) = load(file, {}).accounts
-    assert account.key.read().reveal() == "any-key"
+    assert account.key.read().reveal() == "test-key"
     assert CONTAINER["args"] == [f"--config.file={MOUNTS['config']}/config.yaml"]
 
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from exporter import __version__
-from exporter.config.loader import KEYS, load
+from exporter.config.loader import load
+from exporter.config.schema import KEYS
 from tests.support.documents import PAGES, blocks, snippets, table, yaml_blocks
 from tests.support.running import ROOT, TOOLS, run
 

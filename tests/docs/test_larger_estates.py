@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.config.loader import KEYS, ConfigError, load
+from exporter.config.loader import ConfigError, load
+from exporter.config.schema import KEYS
 from exporter.ratelimit.decision import MAX_REQUESTS_PER_MINUTE
 from tests.support.documents import table, yaml_blocks
 from tests.support.running import ROOT, Running, Started, eventually, query
@@ -20,7 +21,7 @@ LIMITS = (5, 3, 2, 1)
 def shortest_interval(directory: Path, accounts: int, requests_per_minute: int) -> str:
     """Ask the configuration for the shortest poll_interval that it takes."""
     file = directory / "config.yaml"
-    named = [{"name": f"account-{number}", "api_key": f"key-{number}"} for number in range(accounts)]
+    named = [{"name": f"account-{number}", "api_key": f"test-key-{number}"} for number in range(accounts)]
     config = {"poll_interval": "1s", "requests_per_minute": requests_per_minute, "accounts": named}
     file.write_text(yaml.safe_dump(config))
     with pytest.raises(ConfigError) as refused:

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from exporter.cli import parser
-from exporter.config.loader import KEY_FILE_VARIABLE, KEY_VARIABLE, KEYS
+from exporter.config.accounts import KEY_FILE_VARIABLE, KEY_VARIABLE
+from exporter.config.schema import KEYS
 from exporter.metrics.families import collect
 from exporter.model import (
     FIGURE_QUERIES,

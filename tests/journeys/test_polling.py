@@ -76,7 +76,7 @@ def test_with_a_limit_per_key_a_hundred_accounts_are_polled_within_90_seconds(
     started: Started, state: Path
 ) -> None:
     simulator = started.simulator("--limit-per-key")
-    accounts = [{"name": f"account-{number}", "api_key": f"key-{number}"} for number in range(100)]
+    accounts = [{"name": f"account-{number}", "api_key": f"test-key-{number}"} for number in range(100)]
     exporter = exporter_of(started, simulator, state, accounts=accounts, limit_scope="account")
     assert "with a key before is unknown" in exporter.get("/-/ready").text
     eventually(lambda: len(asked(simulator)) == 300, within=90)
@@ -93,8 +93,8 @@ def test_with_a_limit_per_key_a_hundred_accounts_are_polled_within_90_seconds(
 
 
 def test_series_of_named_accounts_carry_the_account_label(started: Started, state: Path) -> None:
-    simulator = started.simulator("--api-key=one-key", "--api-key=other-key")
-    accounts = [{"name": "sales", "api_key": "one-key"}, {"name": "ops", "api_key": "other-key"}]
+    simulator = started.simulator("--api-key=first-key", "--api-key=other-key")
+    accounts = [{"name": "sales", "api_key": "first-key"}, {"name": "ops", "api_key": "other-key"}]
     exporter = exporter_of(started, simulator, state, accounts=accounts, current_month=False, credits=False)
     assert re.search("no figures yet of .*ops", exporter.get("/-/ready").text)
     eventually(lambda: exporter.get("/-/ready").ok, within=30)

@@ -34,7 +34,7 @@ class Field:
     def configure(self, accounts: int = 100, timeout: str = "30s", **values: object) -> Path:
         """Write a configuration with which there is always something to ask."""
         config = self.state.parent / "config.yaml"
-        named = [{"name": f"account-{number}", "api_key": f"key-{number}"} for number in range(accounts)]
+        named = [{"name": f"account-{number}", "api_key": f"test-key-{number}"} for number in range(accounts)]
         usual = {
             "base_url": self.base_url,
             "accounts": named,

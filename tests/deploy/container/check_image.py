@@ -186,7 +186,7 @@ def test_figures_outlive_the_container_in_its_volume(
     options = (
         "--volume=smspartner:/var/lib/smspartner-exporter",
         f"--volume={config}:/etc/smspartner-exporter/config.yaml:ro",
-        "--env=SMSPARTNER_API_KEY=any-key",
+        "--env=SMSPARTNER_API_KEY=test-key",
     )
     words = ("--config.file=/etc/smspartner-exporter/config.yaml",)
     first = Container(podman, *words, options=options)
@@ -198,12 +198,12 @@ def test_figures_outlive_the_container_in_its_volume(
     assert eventually(lambda: second.samples("sms_cost_monthly"), within=30) == shown
     for container in (first, second):
         done = podman.attempt("logs", container.name)
-        assert "any-key" not in done.stdout + done.stderr
+        assert "test-key" not in done.stdout + done.stderr
 
 
 def test_it_goes_on_where_the_state_cannot_be_written(podman: Engine, started: Started) -> None:
     # Another user than the image's, who may write nowhere and has no home.
-    options = ("--user=4711:4711", "--env=SMSPARTNER_API_KEY=any-key")
+    options = ("--user=4711:4711", "--env=SMSPARTNER_API_KEY=test-key")
     container = Container(podman, options=options)
     eventually(lambda: container.get("/-/healthy").ok, within=30)
     assert container.stop()[0] == 0
