@@ -131,6 +131,8 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
 def _backfill(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
     settings = config.load(flags.config_file, os.environ, demo_url)
     check_environment(settings.base_url)
+    if not demo_url:
+        flags.state_dir = backfill_command.find_state_dir(flags.state_dir, os.environ)
     limiters, directory = _paces_and_directory(flags, settings, demo_url, clock)
     # A simulated API is another one with each start: what was kept of it could not be used again.
     return backfill_command.run(flags, settings, limiters, None if demo_url else directory, clock)

@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TextIO
@@ -15,7 +15,7 @@ from typing import TextIO
 from exporter import log
 from exporter.api.client import Client
 from exporter.api.transport import Transport
-from exporter.arguments import PROGRAM, Parser, add_common_flags
+from exporter.arguments import PROGRAM, Parser, add_common_flags, state_dir
 from exporter.backfill.fetcher import Backfill, BackfillError, choose_months
 from exporter.backfill.openmetrics import MonthSamples
 from exporter.clock import Clock
@@ -26,6 +26,9 @@ from exporter.state.directory import StateDirectory
 from exporter.state.files import replace_file
 
 logger = logging.getLogger(__name__)
+
+SERVICE_STATE_DIRECTORY = Path("/var/lib/smspartner-exporter")
+"""Where the systemd unit and the container image keep the state."""
 
 _LOOK_FOR_SIGNAL_EVERY = 0.2
 _ENDS_WITHIN = 1.0
@@ -64,6 +67,31 @@ def parse(words: Sequence[str], now: float) -> argparse.Namespace:
     except ValueError as error:
         parser.error(str(error))
     return flags
+
+
+def find_state_dir(flag: Path | None, environment: Mapping[str, str]) -> Path:
+    """Return the state directory of the exporter that runs here, with which the limit is kept together.
+
+    Raises BackfillError if nothing says which it is.
+    """
+    if flag or environment.get("STATE_DIRECTORY"):
+        path = state_dir(flag, environment)
+    else:
+        candidates = (state_dir(None, environment), SERVICE_STATE_DIRECTORY)
+        found = [candidate for candidate in candidates if os.path.lexists(candidate)]
+        if len(found) != 1:
+            problem = "both of these exist" if found else "neither of these exists"
+            raise BackfillError(
+                f"which state directory is the exporter's? {problem}: {candidates[0]}, {candidates[1]}; "
+                "name it with --state.dir, or if no exporter runs, name any directory"
+            )
+        path = found[0]
+    if os.geteuid() == 0 and path.exists() and path.stat().st_uid != 0:
+        raise BackfillError(
+            f"{path}: belongs to user {path.stat().st_uid}, who could not write the files that root leaves there: "
+            "run the command as that user"
+        )
+    return path
 
 
 def run(
@@ -175,7 +203,7 @@ def _parser() -> Parser:
         "--output",
         type=_output,
         metavar="FILE",
-        help="replaced when all is fetched, and not before (default: standard output)",
+        help="replaced when all is fetched, and not before (default: -, which is standard output)",
     )
     for label, default in (("job", "smspartner"), ("instance", "localhost:10035")):
         parser.add_argument(
@@ -195,10 +223,12 @@ def _month(text: str) -> str:
     return text
 
 
-def _output(text: str) -> Path:
+def _output(text: str) -> Path | None:
+    if text == "-":
+        return None
     path = Path(text)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise argparse.ArgumentTypeError("is not a regular file; leave it out for standard output")
+        raise argparse.ArgumentTypeError("is not a regular file; for standard output, give -")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise argparse.ArgumentTypeError("its directory is missing or cannot be written")
     return path

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from exporter.backfill import command as backfill_command
+from exporter.backfill.command import find_state_dir
 from exporter.backfill.fetcher import BackfillError, latest_complete_month
 from exporter.months import months_between
 from tests.support.backfill import LATE, PACE, Command, command_over_http, of_simulator, series_of
@@ -34,8 +35,12 @@ def command(tmp_path: Path) -> Iterator[Command]:
         signal.signal(number, handler)
 
 
-def test_it_writes_to_standard_output(command: Command, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    assert command.run("--from=2024-01", "--to=2024-02", "--job=sms") == 0
+@pytest.mark.parametrize("words", [[], ["--output=-"]], ids=["by default", "-"])
+def test_it_writes_to_standard_output(
+    command: Command, capfdbinary: pytest.CaptureFixture[bytes], words: list[str]
+) -> None:
+    assert command.run("--from=2024-01", "--to=2024-02", "--job=sms", *words) == 0
+    assert not Path("-").exists()
     series = series_of(capfdbinary.readouterr().out)
     months = of_simulator(["2024-01", "2024-02"], START)
     costs = {
@@ -110,6 +115,52 @@ def test_output_that_cannot_be_written_loses_nothing(command: Command) -> None:
     assert len(command.simulator.requests) == asked == 2
 
 
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Where a user's exporter and where a service keep their state. Neither exists yet."""
+    service = tmp_path / "service"
+    monkeypatch.setattr(backfill_command, "SERVICE_STATE_DIRECTORY", service)
+    return tmp_path / "user" / "smspartner-exporter", service
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_without_a_flag_the_only_state_directory_there_is_is_the_exporters(
+    places: tuple[Path, Path], which: int
+) -> None:
+    places[which].mkdir(parents=True)
+    environment = {"XDG_STATE_HOME": str(places[0].parent)}
+    assert find_state_dir(None, environment) == places[which]
+    assert find_state_dir(Path("/elsewhere"), environment) == Path("/elsewhere")
+    assert find_state_dir(None, {**environment, "STATE_DIRECTORY": "/given"}) == Path("/given")
+
+
+@pytest.mark.parametrize(("exist", "problem"), [(0, "neither of these exists"), (2, "both of these exist")])
+def test_it_does_not_guess_which_state_directory_is_the_exporters(
+    places: tuple[Path, Path], exist: int, problem: str
+) -> None:
+    for place in places[:exist]:
+        place.mkdir(parents=True)
+    with pytest.raises(BackfillError) as refused:
+        find_state_dir(None, {"XDG_STATE_HOME": str(places[0].parent)})
+    assert str(refused.value) == (
+        f"which state directory is the exporter's? {problem}: {places[0]}, {places[1]}; "
+        "name it with --state.dir, or if no exporter runs, name any directory"
+    )
+
+
+def test_root_leaves_nothing_in_the_state_directory_of_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(Path, "stat", lambda _: os.stat_result((0o040700, 1, 1, 1, 10035, 10035, 0, 0, 0, 0)))
+    with pytest.raises(
+        BackfillError, match=f"^{tmp_path}: belongs to user 10035, .*run the command as that user$"
+    ):
+        find_state_dir(tmp_path, {})
+    monkeypatch.setattr(os, "geteuid", lambda: 10035)
+    assert find_state_dir(tmp_path, {}) == tmp_path
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
@@ -129,7 +180,7 @@ def test_output_that_cannot_be_written_loses_nothing(command: Command) -> None:
         ("--from=2024-01 --job=", "argument --job: expected printable text"),
         (
             "--from=2024-01 --output=/",
-            "argument --output: is not a regular file; leave it out for standard output",
+            "argument --output: is not a regular file; for standard output, give -",
         ),
         ("--from=2024-01 --output=/S3/x", "argument --output: its directory is missing or cannot be written"),
     ],

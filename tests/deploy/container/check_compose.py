@@ -6,6 +6,7 @@ registry. Grafana has no stand-in: it is NOT run.
 
 import json
 import re
+import shlex
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 import requests
 
 from tests.deploy.container.engine import AS_ROOT, DEBIAN, IMAGE, STACK, Engine
+from tests.support.documents import blocks
 from tests.support.running import ROOT, eventually, free_port
 
 SID = STACK / "sid"
@@ -26,6 +28,7 @@ FROM {DEBIAN}
 COPY usr/bin/busybox /bin/wget
 COPY usr/share/prometheus/alertmanager /usr/share/prometheus/alertmanager
 COPY usr/bin/{{program}} /bin/{{name}}
+COPY usr/bin/promtool /bin/promtool
 RUN install -d -o 65534 -g 65534 /{{name}}
 USER 65534
 VOLUME /{{name}}
@@ -58,14 +61,16 @@ class Compose:
         )
         self.files = [ROOT / "compose.yaml"]
 
-    def __call__(self, *words: str, secrets: Path | None = None, within: float = 60) -> str:
+    def __call__(
+        self, *words: str, secrets: Path | None = None, given: str | None = None, within: float = 60
+    ) -> str:
         variable = [f"SMSPARTNER_SECRETS={secrets}"] if secrets else []
         program = SID / "usr" / "libexec" / "docker" / "cli-plugins" / "docker-compose"
         command = [*self._command, *variable, program, *(f"--file={file}" for file in self.files), *words]
         done = subprocess.run(
             command,
             cwd=ROOT,
-            stdin=subprocess.DEVNULL,
+            input=given or "",
             capture_output=True,
             text=True,
             timeout=within,
@@ -185,6 +190,33 @@ def test_prometheus_has_the_figures_the_rules_and_an_alertmanager(stack: dict[st
     assert alertmanager["url"].startswith("http://alertmanager:9093/")
     assert requests.get(f"{stack['alertmanager']}/api/v2/status", timeout=10).json()["config"]["original"]
     assert "sms_cost_monthly" in requests.get(f"{stack['exporter']}/metrics", timeout=10).text
+
+
+def test_a_month_of_years_ago_comes_into_prometheus_by_the_commands_of_the_docs(
+    compose: Compose, stack: dict[str, str]
+) -> None:
+    """The simulated API stands in for the account: `--demo` is added."""
+    fetch, *make_blocks = [
+        shlex.split(line.removeprefix("docker compose "))
+        for block in blocks(ROOT / "docs" / "backfill.md", "sh")
+        for line in block.splitlines()
+        if line.startswith("docker compose ")
+    ]
+    fetch, put = (command[: command.index(mark)] for command, mark in ((fetch, ">"), (make_blocks[0], "<")))
+    months = [word.replace("2023-11", "2020-02 --to=2020-02 --demo") for word in fetch]
+    text = compose(*" ".join(months).split())
+    compose(*put, given=text)
+    for command in make_blocks[1:]:
+        compose(*command)
+
+    def cost() -> list[Any]:
+        query = {"query": 'sms_cost_monthly{month="2020-02"} @ 1583017199'}
+        reply = requests.get(f"{stack['prometheus']}/api/v1/query", params=query, timeout=10).json()
+        found: list[Any] = reply["data"]["result"]
+        return found
+
+    (series,) = eventually(cost, within=180)
+    assert (series["metric"]["job"], series["metric"]["instance"]) == ("smspartner", "exporter:10035")
 
 
 @pytest.mark.parametrize("service", RUNNABLE)

@@ -7,6 +7,7 @@ import datetime
 import json
 import re
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 import requests
 
 from exporter import __version__
+from exporter.backfill.fetcher import latest_complete_month
+from exporter.months import months_between
 from tests.deploy.container.engine import IMAGE, MARK, NAMED_BASE, OFFICIAL, Engine
 from tests.support.running import ROOT, Started, eventually, free_port
 from tests.support.web_security import WebFiles, hashed
@@ -199,6 +202,45 @@ def test_figures_outlive_the_container_in_its_volume(
     for container in (first, second):
         done = podman.attempt("logs", container.name)
         assert "test-key" not in done.stdout + done.stderr
+
+
+def test_a_backfill_works_beside_the_exporter_in_a_container_of_its_own_and_in_the_exporters(
+    podman: Engine, started: Started, tmp_path: Path
+) -> None:
+    simulator = started.simulator()
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps({"base_url": simulator.url}))
+    config.chmod(0o644)
+    options = (
+        "--volume=beside:/var/lib/smspartner-exporter",
+        f"--volume={config}:/etc/smspartner-exporter/config.yaml:ro",
+    )
+    key = "--env=SMSPARTNER_API_KEY=any-key"
+    flag = "--config.file=/etc/smspartner-exporter/config.yaml"
+    exporter = Container(podman, flag, options=(*options, key))
+    month = latest_complete_month(time.time())
+    words = ("backfill", flag, "--output=-", f"--from={months_between('2000-01', month)[-3]}")
+    beside = podman(
+        *("run", "--rm", "--network=host", *LOCKED_UP, "--volumes-from", exporter.name, key, IMAGE, *words)
+    )
+    (months,) = {
+        len(re.findall(f"^{name}{{", beside, re.MULTILINE))
+        for name in ("sms_cost_monthly", "sms_sent_monthly")
+    }
+    assert months == 3
+    inside = exporter.execute("python3", "-m", "exporter", *words[:3], f"--from={month}", "--job=another")
+    assert inside.count(f'month="{month}"') == 3
+    state = podman.inspect("container", exporter.name)["State"]
+    assert state["Running"]
+    assert not state["OOMKilled"]
+    arrivals = [
+        request["monotonic"]
+        for request in requests.get(f"{simulator.url.removesuffix('/v1')}/simulator", timeout=5).json()[
+            "requests"
+        ]
+    ]
+    assert len(arrivals) >= 4
+    assert min(after - before for before, after in pairwise(arrivals)) > 12
 
 
 def test_it_goes_on_where_the_state_cannot_be_written(podman: Engine, started: Started) -> None:

@@ -4,10 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from exporter.backfill.fetcher import latest_complete_month
 from tests.deploy.container.engine import BASE, Engine, trusted_authorities
 from tests.support.documents import blocks
 from tests.support.running import ROOT, eventually
@@ -106,6 +108,16 @@ def test_it_runs_locked_up_with_its_key_and_keeps_its_state(machine: Machine) ->
     assert machine.journal().count("what was requested before is unknown") == 1, (
         "the pace outlives the process"
     )
+
+    (backfill,) = (block for block in blocks(ROOT / "docs" / "backfill.md", "sh") if "systemd-run" in block)
+    month = latest_complete_month(time.time())
+    flags = f"--config.file=/etc/smspartner-exporter/config.yaml --from={month}"
+    machine(backfill.replace("--from=2023-11", flags))
+    assert machine("cat months.om").count(f'month="{month}"') == 3
+    owners = machine("stat --format=%u /var/lib/private/smspartner-exporter/*").split()
+    assert len(set(owners)) == 1
+    assert owners[0] == status["Uid"].split()[0]
+    assert "\nsmspartner_state_writable 1.0\n" in machine.metrics()
 
     machine("systemctl stop smspartner-exporter")
     ended = machine("systemctl show --property=Result,ExecMainStatus smspartner-exporter").split()
