@@ -53,6 +53,11 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/zizmor --quiet --offline --strict-collection .github
+	$(BIN)/check-jsonschema --quiet --builtin-schema=vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema=vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema=vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema=vendor.compose-spec compose.yaml deploy/compose/exporter.yaml
 
 dashboard: .venv/dev  ## write the Grafana dashboard anew
 	$(BIN)/python grafana/dashboard.py > $(DASHBOARD).new
