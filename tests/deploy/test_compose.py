@@ -91,14 +91,6 @@ def test_grafana_finds_its_data_source_and_its_dashboards_where_it_looks() -> No
     assert (seen[provider["options"]["path"]] / Path(home).name).exists()
 
 
-def test_nobody_can_log_in_to_grafana_with_a_default_password() -> None:
-    environment = SERVICES["grafana"]["environment"]
-    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
-    assert environment["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
-    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
-    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
-
-
 def test_versions_are_pinned() -> None:
     for name, service in SERVICES.items():
         if name == OURS:

@@ -14,15 +14,21 @@ from tests.support.running import ROOT, TOOLS, run
 
 HERE = Path(__file__).parent
 PAGE = ROOT / "docs" / "deployment.md"
+DASHBOARD = ROOT / "grafana" / "dashboards" / "smspartner.json"
 EXAMPLES = [text for text in blocks(PAGE, "yaml") if set(yaml.safe_load(text)) & {"resources", "patches"}]
 Manifests = dict[str, dict[str, Any]]
 
 
 def build(directory: Path) -> Manifests:
-    """Return what kustomize makes of a directory, by kind."""
+    """Return what kustomize makes of a directory: by kind, the ConfigMap of the dashboard as `dashboard`."""
     manifests = list(yaml.safe_load_all(run(TOOLS / "kustomize", "build", directory)))
-    assert len({manifest["kind"] for manifest in manifests}) == len(manifests)
-    return {manifest["kind"]: manifest for manifest in manifests}
+    by_kind = {"dashboard" if is_dashboard(each) else each["kind"]: each for each in manifests}
+    assert len(by_kind) == len(manifests)
+    return by_kind
+
+
+def is_dashboard(manifest: dict[str, Any]) -> bool:
+    return "grafana_dashboard" in manifest["metadata"].get("labels", {})
 
 
 def complaints(manifests: Manifests) -> str:
@@ -59,8 +65,62 @@ def test_kubernetes_and_the_prometheus_operator_know_everything_in_them(built: M
         "PrometheusRule",
         "Service",
         "ServiceMonitor",
+        "dashboard",
     }
     assert complaints(built) == ""
+
+
+def test_the_dashboard_is_a_config_map_that_grafanas_sidecar_finds(built: Manifests) -> None:
+    dashboard = built["dashboard"]
+    assert dashboard["kind"] == "ConfigMap"
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert dashboard["data"] == {"smspartner.json": DASHBOARD.read_text()}
+
+
+def fits_restricted(pod: dict[str, Any]) -> bool:
+    """Return whether a Pod fits Kubernetes's Pod Security Standard `restricted`."""
+    (container,) = pod["containers"]
+    security = {**pod["securityContext"], **container["securityContext"]}
+    volumes = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
+    return (
+        not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(pod)
+        and not any("hostPort" in port for port in container["ports"])
+        and volumes <= {"configMap", "secret", "persistentVolumeClaim", "emptyDir", "projected"}
+        and security["runAsNonRoot"] is True
+        and security.get("runAsUser") != 0
+        and security["allowPrivilegeEscalation"] is False
+        and security["capabilities"] == {"drop": ["ALL"]}
+        and security["seccompProfile"]["type"] in {"RuntimeDefault", "Localhost"}
+        and not security.get("privileged")
+    )
+
+
+def with_component(directory: Path, name: str) -> Manifests:
+    component = f"components: [smspartner-exporter/deploy/kubernetes/{name}]\n"
+    return overlay(directory, EXAMPLES[0], component)
+
+
+def test_the_pod_fits_the_standard_restricted_and_may_be_one_of_openshifts_users(
+    built: Manifests, tmp_path: Path
+) -> None:
+    on_openshift = with_component(tmp_path, "openshift")
+    assert complaints(on_openshift) == ""
+    pods = [manifests["Deployment"]["spec"]["template"]["spec"] for manifests in (built, on_openshift)]
+    assert all(fits_restricted(pod) for pod in pods)
+    fixed = {"runAsUser", "runAsGroup", "fsGroup"}
+    assert [fixed & set(pod["securityContext"]) for pod in pods] == [fixed, set()]
+
+
+def test_the_network_policy_selects_the_pod_and_its_port(tmp_path: Path) -> None:
+    restricted = with_component(tmp_path, "networkpolicy")
+    assert complaints(restricted) == ""
+    policy, pod = restricted["NetworkPolicy"], restricted["Deployment"]["spec"]["template"]
+    assert policy["metadata"]["namespace"] == "smspartner"
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    (ingress,) = policy["spec"]["ingress"]
+    assert [port["port"] for port in ingress["ports"]] == [
+        port["name"] for port in pod["spec"]["containers"][0]["ports"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +137,7 @@ def test_kubernetes_and_the_prometheus_operator_know_everything_in_them(built: M
         ("ServiceMonitor", "spec.endpoints.0.interval", "1 minute"),
         ("ServiceMonitor", "spec.endpoints.0.relabelings.0.action", "dropLabel"),
         ("ServiceMonitor", "spec.endpoints.0.relabelling", []),
+        ("dashboard", "metadata.labels.grafana_dashboard", 1),
     ],
 )
 def test_a_mistake_is_found(built: Manifests, kind: str, path: str, value: Any) -> None:
@@ -128,7 +189,7 @@ def test_a_kustomization_of_ones_own_changes_what_is_special_to_a_cluster(tmp_pa
 
 def test_it_can_do_without_the_prometheus_operator(tmp_path: Path) -> None:
     built = overlay(tmp_path, *EXAMPLES)
-    assert set(built) == {"ConfigMap", "Deployment", "PersistentVolumeClaim", "Service"}
+    assert set(built) == {"ConfigMap", "Deployment", "PersistentVolumeClaim", "Service", "dashboard"}
 
 
 def test_a_second_exporter_can_do_without_the_rules(tmp_path: Path) -> None:
