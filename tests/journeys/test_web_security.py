@@ -186,7 +186,7 @@ def test_a_reload_that_cannot_take_the_web_configuration_says_why_until_it_is_me
 
 
 def test_password_guessing_does_not_lock_out_a_right_login(started: Started, files: WebFiles) -> None:
-    users = {f"user-{number}": hashed(cost=10) for number in range(5)}
+    users = {f"user-{number}": hashed(cost=8) for number in range(5)}
     exporter = started.exporter("--demo", f"--web.config.file={files.write(basic_auth_users=users)}")
     ended = threading.Event()
     statuses: list[int] = []
