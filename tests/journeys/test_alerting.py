@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ import pytest
 import requests
 import yaml
 
+from exporter.months import month_of, paris_date
 from tests.support.bodies import october
 from tests.support.running import ROOT, Running, Started, eventually, query
 
@@ -235,7 +237,9 @@ def test_no_alert_is_held_back_by_another_one_of_the_estates(
 @pytest.mark.long
 def test_one_sites_outage_leaves_the_other_sites_alerts_alone(started: Started, tmp_path: Path) -> None:
     simulator = started.simulator(f"--api-key={FIRST_KEY}")
-    order(simulator, send=1_000_000)
+    month = month_of(paris_date(time.time()))
+    overspent = october(year=month[:4], m=month[5:], cost="2.5")
+    order(simulator, misbehave="body", endpoint="statistics", body=overspent.decode())
     sites = {}
     with receiving() as inbox:
         alertmanager = start_alertmanager(started, tmp_path, inbox)
