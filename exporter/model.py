@@ -114,6 +114,8 @@ class Figures(msgspec.Struct, frozen=True):
     credits: Credits | None = None
     fetched: Mapping[Query, float] = {}
     """When each part was fetched, Unix seconds."""
+    statistics: str | None = None
+    """The setting `statistics` that `history` was asked with."""
 
     @property
     def months(self) -> dict[str, MonthFigures]:
@@ -127,7 +129,15 @@ class Figures(msgspec.Struct, frozen=True):
             current_month=self.current_month if Query.CURRENT_MONTH in queries else {},
             credits=self.credits if Query.CREDITS in queries else None,
             fetched={query: when for query, when in self.fetched.items() if query in queries},
+            statistics=self.statistics,
         )
+
+    def asked_with(self, statistics: str) -> "Figures":
+        """Leave out months that were asked for with another setting `statistics`."""
+        if self.statistics == statistics:
+            return self
+        fetched = {query: when for query, when in self.fetched.items() if query is not Query.STATISTICS}
+        return msgspec.structs.replace(self, history={}, fetched=fetched, statistics=statistics)
 
     def with_history(self, months: Mapping[str, MonthFigures], asked_in: str, now: float) -> "Figures":
         """Take a `statistics` reply that was asked for while `asked_in` was the running month."""

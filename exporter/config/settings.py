@@ -19,6 +19,9 @@ class DateRange:
     first: date
     last: date
 
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
+
 
 Interval = Literal["last_twelve_months", "last_month"] | DateRange
 

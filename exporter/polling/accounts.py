@@ -82,7 +82,7 @@ def account_now(
     return Account(
         name=account.name,
         monthly_budget=account.monthly_budget,
-        figures=figures.only(wanted),
+        figures=figures.only(wanted).asked_with(str(settings.statistics)),
         polls=polls,
         request_stats=known.request_stats if known else {},
         parent=account.parent,

@@ -8,10 +8,8 @@ import contextlib
 import errno
 import fcntl
 import os
-import stat
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from exporter.state.directory import StateDirectory
 
@@ -85,20 +83,19 @@ class LockFile:
             os.close(descriptor)
 
     def _open(self) -> int:
-        path = self._directory.path / self._name
         self._directory.make()
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = self._directory.open(self._name, os.O_RDWR | os.O_CREAT)
         try:
-            _check_own_file(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _check_still_at(path, descriptor)
         except BlockingIOError:
             os.close(descriptor)
             raise LockBusyError from None
         except OSError:
             os.close(descriptor)
             raise
+        if not self._directory.has(self._name, descriptor):
+            os.close(descriptor)  # it was removed before it was locked: others no longer find it
+            raise LockBusyError
         return descriptor
 
 
@@ -108,20 +105,3 @@ def remove_other_scope(directory: StateDirectory, scope: str) -> None:
         names = [name for name in os.listdir(directory.path) if name.startswith(KEY_FILE_PREFIX)]
         for name in [FILE_NAME] if scope == "account" else names:
             (directory.path / name).unlink(missing_ok=True)
-
-
-def _check_own_file(descriptor: int) -> None:
-    """Refuse a file that may be somebody else's: a device, a pipe, or a second name of another file."""
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
-    if status.st_nlink > 1:
-        raise OSError(errno.EMLINK, "it is a hard link")
-
-
-def _check_still_at(path: Path, descriptor: int) -> None:
-    """Refuse a file that was removed before it was locked: others no longer find it. Raises BlockingIOError."""
-    with contextlib.suppress(FileNotFoundError):
-        if os.path.samestat(os.lstat(path), os.fstat(descriptor)):
-            return
-    raise BlockingIOError

@@ -1,6 +1,7 @@
-"""Figures kept in the state directory: one file an account, of one key and one API.
+"""Figures kept in the state directory: one file for each account, key and API.
 
-A file is replaced whole or not at all, and carries a checksum: a figure that was damaged on disk is never shown.
+The name of a file tells them apart, so that exporters that share a directory do not overwrite each other's figures. A
+file is replaced whole or not at all, and carries a checksum: a figure that was damaged on disk is never shown.
 """
 
 import contextlib
@@ -20,18 +21,16 @@ from exporter.state.directory import StateDirectory
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 _MAX_BYTES = 4 << 20
-_LEFTOVER_AFTER = 60
+_HALF_WRITTEN_FOR = 60
+_UNUSED_FOR = 400 * 86_400
 _T = TypeVar("_T")
 
 
 class _Document(msgspec.Struct, frozen=True):
     version: int
-    base_url: str
-    account: str | None
-    fingerprint: str
-    """Tells whether the key is still the one the figures were fetched with, and is of no use for finding it."""
+    belongs_to: str
     figures: msgspec.Raw
 
 
@@ -52,47 +51,45 @@ class FiguresFiles(Generic[_T]):
         self._directory = directory
         self._prefix = prefix
         self._kind = kind
+        self._names: dict[str | None, str] = {}
+        """The file that was used last for each account."""
         if directory:
             _remove_leftovers(directory.path, prefix)
 
     def load(self, account: str | None, key: Secret) -> _T | None:
-        """Return the figures an earlier process kept; None where none surely are this account's."""
+        """Return the figures an earlier process kept; None unless they surely belong to this account, key and API."""
         if not self._directory:
             return None
-        path = self._directory.path / self._file_name(account)
+        belongs_to = self._belongs_to(account, key)
+        name = self._use(account, belongs_to)
         try:
-            document = _parse(_read(path))
+            document = _parse(_read(self._directory, name))
             figures = msgspec.json.decode(document.figures, type=self._kind)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError) as error:
-            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            logger.warning(
-                "kept figures cannot be used: starting without", extra={"file": path, "reason": reason}
-            )
+        except OSError as error:
+            self._directory.failed(name, error)
             return None
-        salt = document.fingerprint.partition("-")[0]
-        kept_for = (document.base_url, document.account, document.fingerprint)
-        if kept_for != (self.base_url, account, _fingerprint(key, salt)):
-            logger.warning("kept figures are of another key or API: starting without", extra={"file": path})
+        except (ValueError, RecursionError) as error:
+            self._warn(name, str(error))
+            return None
+        if document.belongs_to != belongs_to:
+            self._warn(name, "it belongs to another account, key or API")
             return None
         return figures
 
     def save(self, account: str | None, figures: _T, key: Secret) -> bool:
-        """Keep the figures. Return whether they are kept; the directory notes where it cannot be written."""
+        """Keep the figures. Return whether they are on disk; if not, the directory tells why."""
         if not self._directory:
             return False
-        document = _Document(
-            _VERSION,
-            self.base_url,
-            account,
-            _fingerprint(key, os.urandom(8).hex()),
-            msgspec.Raw(msgspec.json.encode(figures)),
+        belongs_to = self._belongs_to(account, key)
+        name = self._use(account, belongs_to)
+        payload = msgspec.json.encode(
+            _Document(_VERSION, belongs_to, msgspec.Raw(msgspec.json.encode(figures)))
         )
-        payload = msgspec.json.encode(document)
-        name = self._file_name(account)
         try:
             self._directory.make()
+            self._directory.check(name)
             replace_file(self._directory.path / name, payload + b"\n" + _checksum(payload) + b"\n")
         except OSError as error:
             self._directory.failed(name, error)
@@ -101,15 +98,26 @@ class FiguresFiles(Generic[_T]):
         return True
 
     def forget(self, account: str | None) -> None:
-        """Note that nothing is kept any more for an account."""
-        if self._directory:
-            self._directory.forget(self._file_name(account))
+        """Note that nothing is written any more for an account."""
+        if self._directory and account in self._names:
+            self._directory.forget(self._names.pop(account))
 
-    def _file_name(self, account: str | None) -> str:
-        """Return a name that any file system takes, whatever the account is called."""
-        if account is None:
-            return f"{self._prefix}.json"
-        return f"{self._prefix}-{hashlib.sha256(account.encode()).hexdigest()[:16]}.json"
+    def _belongs_to(self, account: str | None, key: Secret) -> str:
+        """Return what tells account, key and API from all others; it does not tell the key."""
+        return hashlib.sha256(msgspec.json.encode((self.base_url, account, key.reveal()))).hexdigest()
+
+    def _use(self, account: str | None, belongs_to: str) -> str:
+        """Return the name of an account's file, and forget the one of the key before."""
+        name = f"{self._prefix}-{belongs_to[:16]}.json"
+        if self._names.get(account) != name:
+            self.forget(account)
+            self._names[account] = name
+        return name
+
+    def _warn(self, name: str, reason: str) -> None:
+        logger.warning(
+            "kept figures cannot be used: starting without", extra={"file": name, "reason": reason}
+        )
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -130,20 +138,21 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
         raise
 
 
-def _read(path: Path) -> bytes:
-    """Read a file. Whatever else is in its place is refused: a pipe could be waited on for ever."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is no regular file")
+def _read(directory: StateDirectory, name: str) -> bytes:
+    with open(directory.open(name, os.O_RDONLY), "rb") as file:
         return file.read(_MAX_BYTES)
 
 
 def _remove_leftovers(directory: Path, prefix: str) -> None:
-    """Remove what processes left behind that were killed while they wrote."""
+    """Remove half-written files of killed processes, and figures of keys that are not in use any more."""
+    now = time.time()
     with contextlib.suppress(OSError):
-        for leftover in directory.glob(f"{prefix}*.json.*.tmp"):
-            if abs(time.time() - leftover.stat().st_mtime) > _LEFTOVER_AFTER:  # the clock may have been ahead
-                leftover.unlink()
+        for path in directory.glob(f"{prefix}*.json.*.tmp"):
+            if abs(now - path.lstat().st_mtime) > _HALF_WRITTEN_FOR:  # the clock may have been ahead
+                path.unlink()
+        for path in directory.glob(f"{prefix}*.json"):
+            if stat.S_ISREG(path.lstat().st_mode) and now - path.lstat().st_mtime > _UNUSED_FOR:
+                path.unlink()
 
 
 def _checksum(payload: bytes) -> bytes:
@@ -158,7 +167,3 @@ def _parse(content: bytes) -> _Document:
     if version != _VERSION:
         raise ValueError(f"it has version {version}, known is {_VERSION}")
     return msgspec.json.decode(payload, type=_Document)
-
-
-def _fingerprint(key: Secret, salt: str) -> str:
-    return f"{salt}-{hashlib.sha256(f'{salt}{key.reveal()}'.encode()).hexdigest()[:16]}"

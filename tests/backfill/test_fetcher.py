@@ -205,7 +205,8 @@ def test_damaged_progress_is_not_used(
     start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
 ) -> None:
     start(["2024-01"]).run()
-    spoil(tmp_path / "state" / "backfill.json")
+    (file,) = (tmp_path / "state").glob("backfill-*.json")
+    spoil(file)
     assert len(start(["2024-01"]).missing) == 1
     assert "kept figures cannot be used" in caplog.text
 

@@ -122,7 +122,7 @@ def test_figures_survive_a_kill_and_are_served_before_the_first_poll(started: St
     exporter = exporter_of(started, simulator, state)
     eventually(lambda: exporter.series("sms_"))
     figures = exporter.series("sms_")
-    eventually((state / "figures.json").exists)  # they are shown first, then kept
+    eventually(lambda: list(state.glob("figures-*.json")))  # they are shown first, then kept
     exporter.end(signal.SIGKILL)
     simulator.end()
     restarted = exporter_of(started, simulator, state)

@@ -17,7 +17,6 @@ from exporter.model import (
     Credits,
     Endpoint,
     Failure,
-    Figures,
     MonthFigures,
     Query,
     Reason,
@@ -456,6 +455,33 @@ def test_other_statistics_are_asked_for_at_once(clock: FakeClock) -> None:
     assert len(bench.client.times(Query.STATISTICS)) == 2
 
 
+@pytest.mark.parametrize("by", ["a reload", "a restart"])
+def test_after_the_range_changes_no_month_of_the_other_range_is_shown(
+    clock: FakeClock, tmp_path: Path, by: str
+) -> None:
+    bench = Bench(clock, single(), state=tmp_path)
+    bench.run(100)
+    known = bench.account().figures
+    assert known.history
+    other = single(statistics=DateRange(date(2024, 1, 1), date(2024, 12, 31)))
+    if by == "a reload":
+        bench.poller.reconfigure(other, bench.client)
+    else:
+        bench = Bench(clock, other, state=tmp_path)
+    figures = bench.account().figures
+    assert not figures.history
+    assert not bench.account().has_figures
+    assert (figures.current_month, figures.credits) == (known.current_month, known.credits)
+
+
+def test_after_a_restart_with_the_same_range_its_months_are_shown(clock: FakeClock, tmp_path: Path) -> None:
+    settings = single(statistics=DateRange(date(2024, 1, 1), date(2024, 12, 31)))
+    bench = Bench(clock, settings, state=tmp_path)
+    bench.run(100)
+    assert bench.account().figures.history
+    assert Bench(clock, settings, state=tmp_path).account().figures == bench.account().figures
+
+
 def test_other_statistics_do_not_end_the_wait_that_a_429_asked_for(clock: FakeClock) -> None:
     bench = Bench(clock, single(), lambda *_: Failure(Reason.RATE_LIMITED, "HTTP 429", 300))
     bench.run(100)
@@ -472,7 +498,7 @@ def test_another_api_starts_from_nothing(clock: FakeClock) -> None:
     bench.client.answer = lambda *_: Failure(Reason.UNREACHABLE, "connection refused")
     bench.poller.reconfigure(single(base_url="http://other.example"), bench.client)
     bench.run(1)
-    assert bench.account().figures == Figures()
+    assert bench.account().figures.fetched == {}
 
 
 def test_what_is_turned_off_by_a_reload_is_gone(clock: FakeClock) -> None:
@@ -497,7 +523,7 @@ def test_the_snapshot_a_scrape_holds_never_changes(clock: FakeClock) -> None:
     bench = Bench(clock, single())
     held = bench.store.snapshot
     bench.run(100)
-    assert held[0].figures == Figures()
+    assert held[0].figures.fetched == {}
     assert bench.store.snapshot is not held
 
 
@@ -546,9 +572,9 @@ def test_an_answer_that_no_longer_fits_the_configuration_is_dropped(
     bench = Bench(clock, single())
     reload_during_the_first_request(bench, settings)
     [account] = bench.store.snapshot
-    assert account.figures == Figures()
+    assert account.figures.fetched == {}
     bench.run(1)
-    assert bench.store.snapshot[0].figures == Figures(), "the interval to the next request is kept"
+    assert bench.store.snapshot[0].figures.fetched == {}, "the interval to the next request is kept"
 
 
 def test_stopping_cuts_off_the_request_under_way_although_a_reload_came_between(clock: FakeClock) -> None:

@@ -15,6 +15,7 @@ from exporter.ratelimit.lock_file import FILE_NAME, LockFile
 from exporter.state.directory import StateDirectory
 from tests.support.fakes import FakeClock
 from tests.support.simulator import most_in_60s
+from tests.support.obstacles import OBSTACLES, others_in, remove_obstacle
 
 PACE = 12.2
 LATE = 2.0
@@ -194,6 +195,27 @@ def test_without_a_usable_directory_the_first_request_waits(tmp_path: Path, cloc
     assert request(limiter, clock) == pytest.approx(PACE + LATE)
     assert not directory.writable
     assert request(limiter, clock) == pytest.approx(PACE)
+
+
+@pytest.mark.parametrize("what", OBSTACLES)
+def test_what_is_in_the_way_of_the_file_is_left_alone_and_the_limit_kept_without_it(
+    tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    path = tmp_path / FILE_NAME
+    OBSTACLES[what](path)
+    before = others_in(path)
+    directory = StateDirectory(tmp_path)
+    limiter = RateLimiter(5, clock, LockFile(directory, "this-boot"))
+    assert request(limiter, clock) == pytest.approx(PACE + LATE)
+    assert request(limiter, clock) == pytest.approx(PACE)
+    assert others_in(path) == before
+    assert not directory.writable
+    (line,) = caplog.records
+    assert (vars(line)["file"], line.levelname) == (FILE_NAME, "ERROR")
+    assert "in its place" in vars(line)["reason"] or "second name" in vars(line)["reason"]
+    remove_obstacle(path)
+    request(limiter, clock)
+    assert directory.writable
 
 
 def test_half_a_written_line_counts_as_a_failed_write(

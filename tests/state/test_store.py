@@ -14,6 +14,7 @@ from exporter.model import Account, Credits, Figures, MonthFigures, Query
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
+from tests.support.obstacles import OBSTACLES, others_in, remove_obstacle
 
 KEY = Secret("S3CR+T/key")
 OTHER_KEY = Secret("0TH3R+key")
@@ -24,6 +25,7 @@ FIGURES = Figures(
     credits=Credits(10225.119, "EUR", {"sms": 269082, "hlr": 2045023}, None),
     fetched={Query.STATISTICS: 1637000000.123456, Query.CREDITS: 1637000025.0},
 )
+NEWEST = FIGURES.with_history({"2022-02": MonthFigures(3.0, 4)}, "2022-02", 1645000000.0)
 MORE = FIGURES.with_history({"2022-01": MonthFigures(1.0, 2)}, "2022-01", 1643000000.0)
 
 
@@ -82,7 +84,7 @@ def test_only_new_figures_are_written(tmp_path: Path) -> None:
     publish(one, account(None, FIGURES), KEY)
     assert not (tmp_path / "state").exists()
     publish(one, account(None, MORE), KEY)
-    assert [file.name for file in (tmp_path / "state").iterdir()] == ["figures.json"]
+    assert len(list((tmp_path / "state").iterdir())) == 1
 
 
 # --- on disk
@@ -114,10 +116,9 @@ def test_the_newest_figures_take_the_place_of_the_old(tmp_path: Path) -> None:
 
 
 def test_the_key_is_not_kept(tmp_path: Path) -> None:
-    content = kept(tmp_path).read_bytes()
+    file = kept(tmp_path)
     for spelling in ("S3CR", hashlib.sha256(KEY.reveal().encode()).hexdigest()[:8]):
-        assert spelling.encode() not in content
-    assert kept(tmp_path).read_bytes() != content, "the fingerprint is salted anew"
+        assert spelling not in file.read_text() + file.name
 
 
 def test_nothing_was_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -125,22 +126,50 @@ def test_nothing_was_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     assert not caplog.records
 
 
-def unused(one: Store, caplog: pytest.LogCaptureFixture, name: str | None = None, key: Secret = KEY) -> None:
-    """Loading gives nothing, and one warning."""
+def unused(
+    one: Store, caplog: pytest.LogCaptureFixture, name: str | None = None, level: int = logging.WARNING
+) -> None:
+    """Loading gives nothing, and one line in the log."""
     caplog.clear()
-    assert one.load(name, key) == Figures()
-    (warning,) = caplog.records
-    assert warning.levelno == logging.WARNING
-    assert warning.exc_info is None
+    assert one.load(name, KEY) == Figures()
+    (line,) = caplog.records
+    assert line.levelno == level
+    assert line.exc_info is None
 
 
-def test_figures_of_another_key_or_api_or_account(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_figures_of_another_account_key_or_api_are_not_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = kept(tmp_path)
-    unused(store(tmp_path), caplog, key=OTHER_KEY)
-    unused(store(tmp_path, base_url="http://127.0.0.1:9/v1"), caplog)
+    assert store(tmp_path).load(None, OTHER_KEY) == Figures()
+    assert store(tmp_path, base_url="http://127.0.0.1:9/v1").load(None, KEY) == Figures()
     of_a = kept(tmp_path, "a")
     os.replace(file, of_a)
     unused(store(tmp_path), caplog, "a")
+
+
+def test_exporters_with_other_keys_or_apis_keep_their_figures_beside_each_other(tmp_path: Path) -> None:
+    other_url = "http://127.0.0.1:9/v1"
+    kept(tmp_path)
+    publish(store(tmp_path), account(None, MORE), OTHER_KEY)
+    publish(store(tmp_path, base_url=other_url), account(None, NEWEST), KEY)
+    assert store(tmp_path).load(None, KEY) == FIGURES
+    assert store(tmp_path).load(None, OTHER_KEY) == MORE
+    assert store(tmp_path, base_url=other_url).load(None, KEY) == NEWEST
+
+
+def test_trouble_with_the_file_of_a_key_ends_with_the_key(tmp_path: Path) -> None:
+    file = kept(tmp_path)
+    file.unlink()
+    file.mkdir()
+    directory = StateDirectory(tmp_path)
+    one = Store(directory)
+    one.base_url = URL
+    one.replace((account(),))
+    publish(one, account(None, FIGURES), KEY)
+    writable = [directory.writable]
+    publish(one, account(None, MORE), OTHER_KEY)
+    assert [*writable, directory.writable] == [False, True]
 
 
 def test_every_damaged_byte_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -181,11 +210,11 @@ def test_files_of_other_versions(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     file.write_bytes(signed(payload))
     assert one.load(None, KEY) == FIGURES
     others: tuple[object, ...] = (
-        document | {"version": 2},
-        document | {"version": 2, "figures": "elsewhere"},
+        document | {"version": 3},
+        document | {"version": 3, "figures": "elsewhere"},
         document | {"figures": {"history": {"2021-10": {"cost": "49", "sent": 1}}}},
         document | {"figures": []},
-        {"version": 1},
+        {"version": 2},
         {},
         [],
         None,
@@ -193,23 +222,38 @@ def test_files_of_other_versions(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     for changed in others:
         file.write_bytes(signed(json.dumps(changed).encode()))
         unused(one, caplog)
-    nested = b'{"version": 1, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    nested = b'{"version": 2, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     for content in (b"", b"\xff\xfe", nested, b"NaN"):
         file.write_bytes(signed(content))
         unused(one, caplog)
 
 
-def test_a_directory_in_place_of_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("what", OBSTACLES)
+def test_what_is_in_the_way_is_neither_followed_nor_written_and_the_log_tells_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    caplog.set_level(logging.INFO)
     file = kept(tmp_path)
     file.unlink()
-    file.mkdir()
-    one = store(tmp_path)
-    unused(one, caplog)
-    caplog.clear()
+    OBSTACLES[what](file)
+    directory = StateDirectory(tmp_path)
+    one = Store(directory)
+    one.base_url = URL
+    one.replace((account(),))
+    before = others_in(file)
+    unused(one, caplog, level=logging.ERROR)
     publish(one, account(None, FIGURES), KEY)
-    assert one.snapshot[0].figures == FIGURES
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    assert list(tmp_path.iterdir()) == [file], "nothing half-written stays"
+    publish(one, account(None, MORE), KEY)
+    assert one.snapshot[0].figures == MORE
+    writable = [directory.writable]
+    (line,) = caplog.records
+    assert vars(line)["file"] == file.name
+    assert "in its place" in vars(line)["reason"] or "second name" in vars(line)["reason"]
+    assert others_in(file) == before, "nothing half-written stays"
+    remove_obstacle(file)
+    publish(one, account(None, FIGURES), KEY)
+    assert [*writable, directory.writable] == [False, True]
+    assert store(tmp_path).load(None, KEY) == FIGURES
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -219,8 +263,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path, caplog: pytest.LogCaptu
     directory = StateDirectory(blocking / "state")
     one = Store(directory)
     one.replace((account(),))
-    unused(one, caplog)
-    caplog.clear()
+    unused(one, caplog, level=logging.ERROR)
     for figures in (FIGURES, MORE, FIGURES):
         publish(one, account(None, figures), KEY)
         assert one.snapshot[0].figures == figures
@@ -275,19 +318,14 @@ def test_figures_of_an_api_that_is_not_asked_any_more_are_not_kept(tmp_path: Pat
     assert not (tmp_path / "state").exists()
 
 
-@pytest.mark.parametrize("with_a_writer", [False, True])
-def test_a_pipe_in_place_of_the_file_is_not_waited_for(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, with_a_writer: bool
+def test_a_pipe_that_takes_the_file_s_place_after_the_check_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = kept(tmp_path)
     file.unlink()
     os.mkfifo(file)
-    writer = os.open(file, os.O_RDWR) if with_a_writer else None
-    unused(store(tmp_path), caplog)
-    if writer:
-        os.close(writer)
-    assert kept(tmp_path).is_file()
-    assert store(tmp_path).load(None, KEY) == FIGURES
+    monkeypatch.setattr(StateDirectory, "check", lambda *_: None)
+    unused(store(tmp_path), caplog, level=logging.ERROR)
 
 
 def test_processes_of_the_same_number_write_different_files(
@@ -313,6 +351,16 @@ def test_what_a_killed_process_left_behind_goes(tmp_path: Path) -> None:
         os.utime(leftover, (time.time() + since,) * 2)
     assert store(tmp_path).load(None, KEY) == FIGURES
     assert sorted(tmp_path.iterdir()) == sorted([file, new, foreign]), "the new one is still being written"
+
+
+def test_figures_that_nobody_wrote_for_more_than_a_year_go(tmp_path: Path) -> None:
+    unused_file, file = kept(tmp_path, "a"), kept(tmp_path)
+    link = tmp_path / "figures-0123456789abcdef.json"
+    link.symlink_to(unused_file.name)
+    os.utime(unused_file, (time.time() - 401 * 86_400,) * 2)
+    os.utime(file, (time.time() - 399 * 86_400,) * 2)
+    store(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([file, link])
 
 
 def test_any_figures_survive(tmp_path: Path) -> None:

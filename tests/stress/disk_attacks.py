@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from tests.stress.mounts import Mount
 
-FILES = ("figures.json", "pace")
+FILES = re.compile(r"figures-[0-9a-f]+\.json|pace")
 
 
 def _nothing(_: Mount) -> None:
@@ -28,10 +29,13 @@ class Attack:
     """Whether the directory cannot be written until it is healed."""
 
 
+def _paths(mount: Mount) -> list[Path]:
+    return sorted(path for path in (mount.path / "state").iterdir() if FILES.fullmatch(path.name))
+
+
 def _files(mount: Mount) -> Iterator[Path]:
     """Give the paths of the exporter's files, with whatever was there out of the way."""
-    for name in FILES:
-        path = mount.path / "state" / name
+    for path in _paths(mount):
         if path.is_dir() and not path.is_symlink():
             path.rmdir()
         else:
@@ -102,16 +106,20 @@ def _put(what: Callable[[Path], object]) -> Callable[[Mount], None]:
     return make
 
 
-def _chmod(mode: int, *names: str) -> Callable[[Mount], None]:
+def _chmod(mode: int) -> Callable[[Mount], None]:
+    return lambda mount: (mount.path / "state").chmod(mode)
+
+
+def _chmod_files(mode: int) -> Callable[[Mount], None]:
     def change(mount: Mount) -> None:
-        for name in names:
-            (mount.path / "state" / name).chmod(mode)
+        for path in _paths(mount):
+            path.chmod(mode)
 
     return change
 
 
 def _newer_versions() -> tuple[bytes, bytes]:
-    figures = b'{"version":2,"months":[]}'
+    figures = b'{"version":3,"months":[]}'
     limiter = b"pace-2 another-boot 000000000000.000000 and more"
     return (
         figures + b"\n" + hashlib.sha256(figures).hexdigest().encode() + b"\n",
@@ -130,14 +138,15 @@ ATTACKS = {
     "moved away": Attack(_move, is_trouble=False),
     "unmounted": Attack(_unmount, is_trouble=False),
     "replaced by a file": Attack(_put_a_file_in_its_place, _put_it_back),
-    "closed": Attack(_chmod(0, "."), _chmod(0o700, ".")),
+    "closed": Attack(_chmod(0), _chmod(0o700)),
     "files damaged": Attack(_overwrite(os.urandom(700), os.urandom(80)), is_trouble=False),
     "files emptied": Attack(_overwrite(b"", b""), is_trouble=False),
     "files of a newer version": Attack(_overwrite(*_newer_versions()), is_trouble=False),
-    "files unreadable": Attack(_chmod(0, *FILES), _chmod(0o600, *FILES)),
+    "files unreadable": Attack(_chmod_files(0), _chmod_files(0o600)),
     "directories for files": Attack(_put(Path.mkdir), _clear),
     "pipes for files": Attack(_put(os.mkfifo), _clear),
     "symbolic links that go in circles for files": Attack(
         _put(lambda path: path.symlink_to(path.name)), _clear
     ),
+    "symbolic links to a device for files": Attack(_put(lambda path: path.symlink_to("/dev/zero")), _clear),
 }
