@@ -21,7 +21,7 @@ from exporter.config.settings import Settings
 from exporter.durations import format_duration, plural
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.service import Service
-from exporter.state.directory import StateDirectory
+from exporter.state.directory import DirectoryInUseError, StateDirectory
 from exporter.web.security import WebSecurity
 from exporter.web.server import ListenError, format_address, listen, parse_listen_address
 
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _simulated_api(flags) as demo_url:
             return (_backfill if is_backfill else _run)(flags, demo_url, clock)
-    except (config.ConfigError, ListenError, BackfillError) as error:
+    except (config.ConfigError, ListenError, BackfillError, DirectoryInUseError) as error:
         log.flush()  # this line is the last
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
@@ -147,7 +147,9 @@ def _paces_and_directory(
         limiters = RateLimiters(limit, clock, past_is_empty=True, scope=scope)
         return limiters, StateDirectory(flags.state_dir) if flags.state_dir else None
     directory = StateDirectory(state_dir(flags.state_dir, os.environ))
-    return RateLimiters(limit, clock, directory, scope=scope), directory
+    limiters = RateLimiters(limit, clock, directory, scope=scope)
+    limiters.claim_directory()
+    return limiters, directory
 
 
 @contextlib.contextmanager

@@ -28,16 +28,25 @@ from exporter.ratelimit.lock_file import HeldLockFile, LockBusyError, LockFile
 
 logger = logging.getLogger(__name__)
 
-_RETRY_LOCK_SECONDS = 0.05
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_TIME_NAMESPACE_OFFSETS = Path("/proc/self/timens_offsets")
 
 
 def boot_id() -> str:
-    """Return what tells this boot's monotonic clock from that of any other boot."""
+    """Return what tells this process's monotonic clock from any other: the boot, and the offset of a time namespace."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
+        return _BOOT_ID.read_text("utf-8").strip() + _time_namespace_offset()
     except (OSError, ValueError):
         # Then no stored instant can be trusted: each process takes the past as unknown.
         return f"unknown-{os.urandom(8).hex()}"
+
+
+def _time_namespace_offset() -> str:
+    try:
+        _, seconds, nanoseconds = _TIME_NAMESPACE_OFFSETS.read_text("utf-8").split()[:3]
+    except FileNotFoundError:  # the kernel has no time namespaces
+        return ""
+    return "" if (seconds, nanoseconds) == ("0", "0") else f"+{seconds}.{nanoseconds}"
 
 
 class RateLimiter:
@@ -99,8 +108,8 @@ class RateLimiter:
             try:
                 with self._file.locked() as file:
                     return self._acquire(file, timeout)
-            except LockBusyError:
-                return Wait(_RETRY_LOCK_SECONDS)
+            except LockBusyError as busy:
+                return Wait(busy.retry_seconds)
 
     def release(self, *, answered: bool) -> None:
         """Let the interval to the next request begin now."""

@@ -5,103 +5,139 @@ working on a full disk. The line names the boot whose monotonic clock it speaks 
 """
 
 import contextlib
-import errno
 import fcntl
 import os
+import re
 import zlib
 from collections.abc import Iterator
+from typing import NoReturn
 
-from exporter.state.directory import StateDirectory
+from exporter.ratelimit.decision import LimitScope
+from exporter.state.claim import overwrite
+from exporter.state.directory import DirectoryInUseError, StateDirectory
 
 FILE_NAME = "pace"
 KEY_FILE_PREFIX = "pace-"
 _VERSION = "pace-1"
 _MAX_BYTES = 256
+_RETRY_REFUSED_SECONDS = 5.0
+_KEY_FILE = re.compile(KEY_FILE_PREFIX + "[0-9a-f]{16}")
 
 
 class LockBusyError(Exception):
-    """Another process holds the lock at this moment."""
+    """The lock is not to be had at this moment. Try again in `retry_seconds`."""
+
+    def __init__(self, retry_seconds: float = 0.05) -> None:
+        super().__init__()
+        self.retry_seconds = retry_seconds
 
 
 class HeldLockFile:
     """A lock file while this process holds its lock."""
 
-    def __init__(self, descriptor: int, directory: StateDirectory, boot: str, name: str) -> None:
+    def __init__(self, descriptor: int, file: "LockFile") -> None:
         self._descriptor = descriptor
-        self._directory = directory
-        self._boot = boot
-        self._name = name
+        self._file = file
 
     def read(self) -> float | None:
-        """Return the stored instant, or None if the file holds none of this boot."""
+        """Return the stored instant, or None if the file holds none of this boot. Raises LockBusyError."""
         try:
             line = os.pread(self._descriptor, _MAX_BYTES, 0).split(b"\n")[0].decode("ascii")
             text, _, checksum = line.rpartition(" ")
             version, boot, instant = text.split(" ")
-            if int(checksum, 16) == zlib.crc32(text.encode()) and (version, boot) == (_VERSION, self._boot):
-                return float(instant)
+            if int(checksum, 16) == zlib.crc32(text.encode()) and version == _VERSION:
+                return float(instant) if self._file.is_of_this_machine(boot) else None
         except (OSError, ValueError):
             pass
         return None
 
     def write(self, instant: float) -> bool:
         """Store the instant. Return whether it is stored."""
-        text = f"{_VERSION} {self._boot} {instant:020.6f}"
-        line = f"{text} {zlib.crc32(text.encode()):08x}\n".encode("ascii")
+        text = f"{_VERSION} {self._file.boot} {instant:020.6f}"
         try:
-            is_whole = os.pwrite(self._descriptor, line, 0) == len(line)
-            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as caught:
-            is_whole, error = False, caught
-        if is_whole:
-            self._directory.wrote(self._name)
-        else:
-            self._directory.failed(self._name, error)
-        return is_whole
+            overwrite(self._descriptor, f"{text} {zlib.crc32(text.encode()):08x}\n".encode("ascii"))
+        except OSError as error:
+            self._file.directory.failed(self._file.name, error)
+            return False
+        self._file.note_written()
+        return True
 
 
 class LockFile:
-    """A lock file in a state directory."""
+    """A lock file in a state directory.
+
+    On a file system that does not show one machine's locks to another, the claim on the directory fails to tell them
+    apart. The file still does: what another boot wrote after this process did comes from another machine.
+    """
 
     def __init__(self, directory: StateDirectory, boot: str, name: str = FILE_NAME) -> None:
-        self._directory = directory
-        self._boot = boot
-        self._name = name
+        self.directory = directory
+        self.boot = boot
+        self.name = name
+        self._claim = 0
+        self._written_under: int | None = None
+        """The claim under which this process wrote last."""
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[HeldLockFile | None]:
         """Hold the lock; give None if there can be no such file. Raises LockBusyError, and never waits."""
         try:
             descriptor = self._open()
+        except BlockingIOError:
+            raise LockBusyError from None
+        except DirectoryInUseError as error:
+            self._refuse(error)
         except OSError as error:
-            self._directory.failed(self._name, error)
+            self.directory.failed(self.name, error)
             yield None
             return
         try:
-            yield HeldLockFile(descriptor, self._directory, self._boot, self._name)
+            yield HeldLockFile(descriptor, self)
         finally:
             os.close(descriptor)
 
+    def is_of_this_machine(self, boot: str) -> bool:
+        """Return whether an instant of `boot` holds here. Raises LockBusyError if another machine is at work."""
+        if boot != self.boot and self._written_under == self._claim:
+            self._refuse(
+                DirectoryInUseError(
+                    f"{self.directory.path}: this state directory is in use by another machine"
+                )
+            )
+        return boot == self.boot
+
+    def note_written(self) -> None:
+        """Note that the file has an instant of this process."""
+        self._written_under = self._claim
+        self.directory.wrote(self.name)
+
+    def _refuse(self, error: DirectoryInUseError) -> NoReturn:
+        self.directory.refused(self.name, error)
+        raise LockBusyError(_RETRY_REFUSED_SECONDS) from None
+
     def _open(self) -> int:
-        self._directory.make()
-        descriptor = self._directory.open(self._name, os.O_RDWR | os.O_CREAT)
-        try:
+        scope: LimitScope = "all" if self.name == FILE_NAME else "account"
+        self._claim = claim_directory(self.directory, self.boot, scope)
+        descriptor = self.directory.open(self.name, os.O_RDWR | os.O_CREAT)
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise LockBusyError from None
-        except OSError:
-            os.close(descriptor)
-            raise
-        if not self._directory.has(self._name, descriptor):
-            os.close(descriptor)  # it was removed before it was locked: others no longer find it
-            raise LockBusyError
+            if not self.directory.has(self.name, descriptor):
+                raise BlockingIOError  # it was removed before it was locked: others no longer find it
+            on_error.pop_all()
         return descriptor
 
 
-def remove_other_scope(directory: StateDirectory, scope: str) -> None:
-    """Remove what a limiter of the other scope left. Whoever looks for it finds the past unknown."""
-    with contextlib.suppress(OSError):
-        names = [name for name in os.listdir(directory.path) if name.startswith(KEY_FILE_PREFIX)]
-        for name in [FILE_NAME] if scope == "account" else names:
-            (directory.path / name).unlink(missing_ok=True)
+def claim_directory(directory: StateDirectory, boot: str, scope: LimitScope) -> int:
+    """Make sure that only this machine and this scope use the directory. Return the number of the claim.
+
+    What a limiter of the other scope left is removed: whoever looks for it finds the past unknown. Raises
+    DirectoryInUseError and OSError; BlockingIOError asks to try again.
+    """
+
+    def remove_other_scope() -> None:
+        for name in os.listdir(directory.path):
+            if name == FILE_NAME if scope == "account" else _KEY_FILE.fullmatch(name):
+                (directory.path / name).unlink(missing_ok=True)
+
+    return directory.claim(boot, scope, remove_other_scope)

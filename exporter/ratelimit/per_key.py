@@ -6,11 +6,12 @@ of the key.
 
 import hashlib
 import logging
+from contextlib import suppress
 
 from exporter.clock import Clock
 from exporter.ratelimit.decision import LimitScope, request_interval
 from exporter.ratelimit.limiter import RateLimiter, boot_id
-from exporter.ratelimit.lock_file import FILE_NAME, KEY_FILE_PREFIX, LockFile, remove_other_scope
+from exporter.ratelimit.lock_file import FILE_NAME, KEY_FILE_PREFIX, LockFile, claim_directory
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
 
@@ -39,8 +40,12 @@ class RateLimiters:
         self._boot = boot or boot_id()
         self._past_is_empty = past_is_empty
         self._limiters: dict[str, RateLimiter] = {}
-        if directory:
-            remove_other_scope(directory, scope)
+
+    def claim_directory(self) -> None:
+        """Make sure that no other machine uses the state directory. Raises DirectoryInUseError."""
+        if self._directory:
+            with suppress(OSError):  # the first request tells
+                claim_directory(self._directory, self._boot, self.scope)
 
     @property
     def interval(self) -> float:
@@ -56,7 +61,6 @@ class RateLimiters:
             self.scope = scope
             self._past_is_empty = False
             if self._directory:
-                remove_other_scope(self._directory, scope)
                 for name in self._limiters:
                     self._directory.forget(name)
             self._limiters = {}

@@ -1,12 +1,24 @@
 """The state directory: what outlives the process, and whether it can be written."""
 
+import contextlib
 import errno
 import logging
 import os
 import stat
+import threading
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 
+from exporter.state.claim import hold, register
+
 logger = logging.getLogger(__name__)
+
+_CLAIM_FILE = "machine"
+
+
+class DirectoryInUseError(Exception):
+    """Another machine uses the state directory. The text is one line."""
 
 
 class StateDirectory:
@@ -18,6 +30,11 @@ class StateDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._broken: set[str] = set()
+        self._lock = threading.Lock()
+        self._claim: int | None = None
+        self._close_claim: Callable[[], object] | None = None
+        self._claims = 0
+        self._layout: str | None = None
 
     @property
     def writable(self) -> bool:
@@ -55,6 +72,49 @@ class StateDirectory:
             return os.path.samestat(os.lstat(self.path / name), os.fstat(descriptor))
         except FileNotFoundError:
             return False
+
+    def claim(self, boot: str, layout: str, prepare: Callable[[], object]) -> int:
+        """Make sure that no other machine uses the directory as long as this process lives. Return the claim's number.
+
+        A new claim, or one for another `layout` of the files, begins with `prepare`. Raises DirectoryInUseError and
+        OSError; BlockingIOError asks to try again.
+        """
+        with self._lock:
+            if self._claim is None or not self.has(_CLAIM_FILE, self._claim):
+                self._claim_anew(boot)
+            if self._layout != layout:
+                prepare()
+                self._layout = layout
+            return self._claims
+
+    def _claim_anew(self, boot: str) -> None:
+        if self._close_claim:
+            self._close_claim()  # the directory was removed, or replaced by another one
+        self._claim = self._close_claim = self._layout = None
+        self.make()
+        with os.fdopen(self.open(_CLAIM_FILE, os.O_RDWR | os.O_CREAT), "r+b") as file:
+            register(file.fileno(), boot)
+        # Not for writing: what is open for writing keeps a file system from being made read-only.
+        descriptor = self.open(_CLAIM_FILE, os.O_RDONLY)
+        close = weakref.finalize(self, os.close, descriptor)
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(close)
+            other = hold(descriptor, boot)
+            if other is not None:
+                raise DirectoryInUseError(
+                    f"{self.path}: this state directory is in use by another machine: {other}"
+                )
+            if not self.has(_CLAIM_FILE, descriptor):
+                raise BlockingIOError  # it was removed meanwhile
+            on_error.pop_all()
+        self._claim, self._close_claim = descriptor, close
+        self._claims += 1
+
+    def refused(self, name: str, error: DirectoryInUseError) -> None:
+        """Note that a file cannot be used because another machine uses the directory."""
+        if name not in self._broken:
+            logger.error("no request is sent", extra={"reason": error})
+        self._broken.add(name)
 
     def wrote(self, name: str) -> None:
         """Note that a file was written."""

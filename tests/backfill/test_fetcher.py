@@ -233,7 +233,7 @@ def test_what_was_asked_by_a_clock_that_was_wrong_is_asked_again(start: Start, c
 def test_the_key_is_in_no_file(start: Start, tmp_path: Path) -> None:
     start(["2024-01"], settings("a", "b")).run()
     files = [file for file in (tmp_path / "state").iterdir() if file.is_file()]
-    assert len(files) == 3
+    assert len(files) == 4
     assert not any(b"S3CR" in file.read_bytes() for file in files)
 
 

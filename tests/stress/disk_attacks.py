@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.stress.mounts import Mount
 
-FILES = re.compile(r"figures-[0-9a-f]+\.json|pace")
+FILES = re.compile(r"figures-[0-9a-f]+\.json|machine|pace")
 
 
 def _nothing(_: Mount) -> None:
@@ -118,11 +118,12 @@ def _chmod_files(mode: int) -> Callable[[Mount], None]:
     return change
 
 
-def _newer_versions() -> tuple[bytes, bytes]:
+def _newer_versions() -> tuple[bytes, bytes, bytes]:
     figures = b'{"version":3,"months":[]}'
     limiter = b"pace-2 another-boot 000000000000.000000 and more"
     return (
         figures + b"\n" + hashlib.sha256(figures).hexdigest().encode() + b"\n",
+        b"another-boot another-host and more\n",
         limiter + f" {zlib.crc32(limiter):08x}\n".encode(),
     )
 
@@ -139,8 +140,8 @@ ATTACKS = {
     "unmounted": Attack(_unmount, is_trouble=False),
     "replaced by a file": Attack(_put_a_file_in_its_place, _put_it_back),
     "closed": Attack(_chmod(0), _chmod(0o700)),
-    "files damaged": Attack(_overwrite(os.urandom(700), os.urandom(80)), is_trouble=False),
-    "files emptied": Attack(_overwrite(b"", b""), is_trouble=False),
+    "files damaged": Attack(_overwrite(os.urandom(700), os.urandom(60), os.urandom(80)), is_trouble=False),
+    "files emptied": Attack(_overwrite(b"", b"", b""), is_trouble=False),
     "files of a newer version": Attack(_overwrite(*_newer_versions()), is_trouble=False),
     "files unreadable": Attack(_chmod_files(0), _chmod_files(0o600)),
     "directories for files": Attack(_put(Path.mkdir), _clear),
