@@ -37,6 +37,9 @@ class Store:
             with self._lock:
                 self._unsaved = {}
                 self._unsaved_lists = {}
+                for known in self._snapshot:
+                    self._files.forget(known.name)
+                    self._lists.forget(known.name)
                 self._files = FiguresFiles(self._directory, "figures", Figures, url)
                 self._lists = FiguresFiles(self._directory, "subaccounts", list[int], url)
 

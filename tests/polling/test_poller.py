@@ -211,16 +211,16 @@ def test_a_rejected_key_is_tried_once_an_hour(clock: FakeClock) -> None:
 
 def test_another_key_in_the_file_is_tried_at_once(clock: FakeClock, tmp_path: Path) -> None:
     file = tmp_path / "key"
-    file.write_text("old-key\n")
+    file.write_text("the-old-key\n")
     bench = Bench(clock, single(KeySource(file)))
     bench.client.answer = lambda query, key: (
-        Failure(Reason.KEY_REJECTED, "code 10") if key.reveal() == "old-key" else None
+        Failure(Reason.KEY_REJECTED, "code 10") if key.reveal() == "the-old-key" else None
     )
     bench.run(300)
     refused = len(bench.client.asked)
-    file.write_text("new-key\n")
+    file.write_text("the-new-key\n")
     bench.run(60)
-    assert {key for _, key, _ in bench.client.asked[refused:]} == {"new-key"}
+    assert {key for _, key, _ in bench.client.asked[refused:]} == {"the-new-key"}
     assert all(poll.succeeded for poll in bench.account().polls.values())
 
 
@@ -228,11 +228,11 @@ def test_a_key_file_that_is_gone_keeps_the_key_read_last(
     clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "key"
-    file.write_text("the-key")
+    file.write_text("the-only-key")
     bench = Bench(clock, single(KeySource(file), poll_interval=60))
     file.unlink()
     bench.run(300)
-    assert {key for _, key, _ in bench.client.asked} == {"the-key"}
+    assert {key for _, key, _ in bench.client.asked} == {"the-only-key"}
     assert len([record for record in caplog.records if "key file" in record.message]) == 1
 
 
@@ -400,27 +400,31 @@ def test_what_heals_is_no_longer_held_back_where_there_is_no_time_left_over(cloc
 
 def test_another_key_is_no_longer_one_that_fails(clock: FakeClock, tmp_path: Path) -> None:
     file = tmp_path / "key"
-    file.write_text("wrong")
+    file.write_text("the-wrong-key")
     bench = Bench(
         clock,
         single(KeySource(file)),
-        answer=lambda _, key: Failure(Reason.KEY_REJECTED, "code 10") if key.reveal() == "wrong" else None,
+        answer=lambda _, key: (
+            Failure(Reason.KEY_REJECTED, "code 10") if key.reveal() == "the-wrong-key" else None
+        ),
     )
     bench.run(100)
-    file.write_text("right")
+    file.write_text("the-right-key")
     bench.run(6)
     assert {poll.failures_in_a_row for poll in bench.account().polls.values()} == {0}
 
 
 def test_a_rotated_key_has_a_pace_of_its_own(clock: FakeClock, tmp_path: Path) -> None:
     file = tmp_path / "key"
-    file.write_text("one-key")
+    file.write_text("the-one-key")
     bench = Bench(clock, single(KeySource(file), limit_scope="account"))
     bench.run(1)
-    file.write_text("other-key")
+    file.write_text("the-other-key")
     bench.run(12)
-    assert [key for _, key, _ in bench.client.asked] == ["one-key", "other-key"]
-    assert bench.limiters.for_key(Secret("one-key")) is not bench.limiters.for_key(Secret("other-key"))
+    assert [key for _, key, _ in bench.client.asked] == ["the-one-key", "the-other-key"]
+    assert bench.limiters.for_key(Secret("the-one-key")) is not bench.limiters.for_key(
+        Secret("the-other-key")
+    )
 
 
 @pytest.mark.parametrize(("before", "after"), [("all", "account"), ("account", "all")])

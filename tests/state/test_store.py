@@ -158,7 +158,8 @@ def test_exporters_with_other_keys_or_apis_keep_their_figures_beside_each_other(
     assert store(tmp_path, base_url=other_url).load(None, KEY) == NEWEST
 
 
-def test_trouble_with_the_file_of_a_key_ends_with_the_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("then", ["another key", "another API"])
+def test_trouble_with_a_file_ends_with_what_it_is_for(tmp_path: Path, then: str) -> None:
     file = kept(tmp_path)
     file.unlink()
     file.mkdir()
@@ -168,7 +169,10 @@ def test_trouble_with_the_file_of_a_key_ends_with_the_key(tmp_path: Path) -> Non
     one.replace((account(),))
     publish(one, account(None, FIGURES), KEY)
     writable = [directory.writable]
-    publish(one, account(None, MORE), OTHER_KEY)
+    if then == "another API":
+        one.base_url = "http://127.0.0.1:9/v1"
+        one.replace((account(),))
+    publish(one, account(None, MORE), OTHER_KEY if then == "another key" else KEY)
     assert [*writable, directory.writable] == [False, True]
 
 
