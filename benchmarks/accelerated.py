@@ -53,7 +53,7 @@ def main() -> int:
     limiters = RateLimiters(settings.requests_per_minute, clock, directory)
     service = Service(settings, lambda: settings, limiters, directory, clock, "/metrics")
     with listen("127.0.0.1", int(port)) as listening:
-        return asyncio.run(service.run(listening))
+        return asyncio.run(service.run([listening]))
 
 
 if __name__ == "__main__":

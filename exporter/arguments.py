@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from exporter import log
 from exporter.config.loader import ConfigError
@@ -15,7 +15,20 @@ _FLAG = re.compile(r"--[a-z.-]{1,40}\Z")
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line. What is given where nothing is expected may be the key: it is not shown."""
+    """Says what is wrong in one line. What is given where nothing is expected may be the key: it is not shown.
+
+    A flag with an empty value, as templates leave it, counts as not given. A flag given twice is refused.
+    """
+
+    def add_flag(
+        self, name: str, convert: Callable[[str], object], *, is_repeatable: bool = False, **options: Any
+    ) -> None:
+        """Add a flag with a value. A repeatable one is a list. `convert` raises argparse.ArgumentTypeError."""
+        self.add_argument(name, action=_Value, convert=convert, is_repeatable=is_repeatable, **options)
+
+    def add_switch(self, name: str, **options: Any) -> None:
+        """Add a flag without a value."""
+        self.add_argument(name, action=_Switch, nargs=0, default=False, **options)
 
     def parse(self, words: Sequence[str] | None) -> argparse.Namespace:
         """Return the flags, or exit with status 2."""
@@ -31,46 +44,83 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{PROGRAM}: {message}; see {self.prog} --help\n")
 
 
-def one_of(known: Collection[str]) -> Callable[[str], str]:
-    """Return a type of arguments. Unlike argparse's choices, it does not quote what is wrong."""
+class _Switch(argparse.Action):
+    def __call__(self, _parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object) -> None:
+        _note_given(self, namespace, value=True)
+        setattr(namespace, self.dest, True)
 
-    def check(text: str) -> str:
-        if text not in known:
+
+class _Value(argparse.Action):
+    def __init__(
+        self, *args: Any, convert: Callable[[str], object], is_repeatable: bool, **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self._convert = convert
+        self._is_repeatable = is_repeatable
+
+    def __call__(
+        self, _parser: argparse.ArgumentParser, namespace: argparse.Namespace, text: Any, *_: object
+    ) -> None:
+        if not text and self.required:
+            raise argparse.ArgumentError(self, "expected one argument")
+        if not text:
+            return
+        try:
+            value = self._convert(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentError(self, str(error)) from None
+        values = _note_given(self, namespace, value, is_repeatable=self._is_repeatable)
+        setattr(namespace, self.dest, values if self._is_repeatable else value)
+
+
+def _note_given(
+    flag: argparse.Action, namespace: argparse.Namespace, value: object, *, is_repeatable: bool = False
+) -> list[object]:
+    """Return all values of a flag so far."""
+    given: dict[str, list[object]] = vars(namespace).setdefault("given", {})
+    values = given.setdefault(flag.dest, [])
+    if values and not is_repeatable:
+        raise argparse.ArgumentError(flag, "given twice")
+    values.append(value)
+    return values
+
+
+def one_of(known: Collection[str], **aliases: str) -> Callable[[str], str]:
+    """Return what converts a word in any case to the known one. Unlike argparse's choices, it quotes nothing wrong."""
+
+    def convert(text: str) -> str:
+        word = aliases.get(text.lower(), text.lower())
+        if word not in known:
             raise argparse.ArgumentTypeError(f"expected {', '.join(known)}")
-        return text
+        return word
 
-    return check
+    return convert
 
 
 def add_common_flags(parser: Parser) -> None:
     """Add the flags that every command takes."""
-    parser.add_argument(
-        "--config.file", dest="config_file", type=Path, metavar="FILE", help="configuration (YAML)"
-    )
-    parser.add_argument(
+    parser.add_flag("--config.file", Path, dest="config_file", metavar="FILE", help="configuration (YAML)")
+    parser.add_flag(
         "--state.dir",
+        Path,
         dest="state_dir",
-        type=Path,
         metavar="DIR",
-        help="where figures and pace outlive the process (default: $STATE_DIRECTORY, else the user's state directory)",
+        help="where figures and the time of the last request are kept (default: $STATE_DIRECTORY, else "
+        f"$XDG_STATE_HOME/{PROGRAM}, else ~/.local/state/{PROGRAM})",
     )
-    parser.add_argument(
-        "--demo",
-        action="store_true",
-        help="poll a simulated SMS Partner API: needs no key and no configuration",
-    )
-    parser.add_argument(
+    parser.add_switch("--demo", help="poll a simulated SMS Partner API: needs no key and no configuration")
+    parser.add_flag(
         "--log.level",
+        one_of(log.LEVELS, warn="warning"),
         dest="log_level",
-        type=one_of(log.LEVELS),
         default="info",
         metavar=f"{{{','.join(log.LEVELS)}}}",
         help="(default: info)",
     )
-    parser.add_argument(
+    parser.add_flag(
         "--log.format",
+        one_of(log.FORMATS),
         dest="log_format",
-        type=one_of(log.FORMATS),
         default="logfmt",
         metavar=f"{{{','.join(log.FORMATS)}}}",
         help="(default: logfmt)",

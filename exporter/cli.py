@@ -6,8 +6,10 @@ import contextlib
 import logging
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from exporter import __version__, log
@@ -27,6 +29,8 @@ from exporter.web.server import ListenError, format_address, listen, parse_liste
 
 logger = logging.getLogger("exporter")
 
+_DEFAULT_ADDRESS = ":10035"
+
 
 def parser() -> Parser:
     """Return the parser of the command `run`."""
@@ -42,29 +46,28 @@ def parser() -> Parser:
         metavar="run",
         help=f"poll and serve (the default); for past months, see {PROGRAM} backfill --help",
     )
-    flags.add_argument(
-        "--config.check", dest="config_check", action="store_true", help="check the configuration and exit"
-    )
-    flags.add_argument(
+    flags.add_switch("--config.check", dest="config_check", help="check the configuration and exit")
+    flags.add_flag(
         "--web.listen-address",
-        dest="listen_address",
-        type=_listen_address,
-        default=":10035",
+        _listen_address,
+        is_repeatable=True,
+        dest="listen_addresses",
+        default=[_listen_address(_DEFAULT_ADDRESS)],
         metavar="[HOST]:PORT",
-        help="address to serve on (default: %(default)s)",
+        help=f"address to serve on; may be given several times (default: {_DEFAULT_ADDRESS})",
     )
-    flags.add_argument(
+    flags.add_flag(
         "--web.telemetry-path",
+        _telemetry_path,
         dest="telemetry_path",
-        type=_telemetry_path,
         default="/metrics",
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
     )
-    flags.add_argument(
+    flags.add_flag(
         "--web.config.file",
+        Path,
         dest="web_config_file",
-        type=Path,
         metavar="FILE",
         help="TLS and basic auth, in the format of Prometheus's own exporters",
     )
@@ -79,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_backfill = words[:1] == ["backfill"]
     clock = SystemClock()
     flags = backfill_command.parse(words[1:], clock.time()) if is_backfill else _parse_run(words)
-    log.configure(flags.log_level, flags.log_format)
+    log.configure(flags.log_level, flags.log_format, sys.stderr)
     try:
         with _simulated_api(flags) as demo_url:
             return (_backfill if is_backfill else _run)(flags, demo_url, clock)
@@ -99,25 +102,20 @@ def _parse_run(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
-    def read_settings() -> Settings:
-        settings = config.load(flags.config_file, os.environ, demo_url)
-        check_environment(settings.base_url)
-        return settings
-
+    read_settings = partial(_read_settings, flags, demo_url)
     settings = read_settings()
     security = _security(flags.web_config_file)
     if flags.config_check:
         print(_describe(settings))
         return 0
-    host, port = flags.listen_address
-    with listen(host, port) as listening:
+    with _listening(flags.listen_addresses) as sockets:
         limiters, directory = _paces_and_directory(flags, settings, demo_url, clock)
         service = Service(settings, read_settings, limiters, directory, clock, flags.telemetry_path, security)
         logger.info(
             "listening",
             extra={
                 "version": __version__,
-                "address": format_address(host, listening.getsockname()[1]),
+                "address": " ".join(sockets),
                 "api": "simulated" if demo_url else settings.base_url,
                 "accounts": len(settings.accounts),
                 "poll_interval": format_duration(settings.poll_interval),
@@ -125,12 +123,33 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
                 "web_config_file": flags.web_config_file,
             },
         )
-        return asyncio.run(service.run(listening))
+        return asyncio.run(service.run(list(sockets.values())))
+
+
+@contextlib.contextmanager
+def _listening(addresses: Sequence[tuple[str, int]]) -> Iterator[dict[str, socket.socket]]:
+    """Listen on all addresses; give the sockets by address. Raises ListenError."""
+    with contextlib.ExitStack() as stack:
+        sockets = {}
+        for host, port in addresses:
+            listening = stack.enter_context(listen(host, port))
+            sockets[format_address(host, listening.getsockname()[1])] = listening
+        yield sockets
+
+
+def _read_settings(flags: argparse.Namespace, demo_url: str | None) -> Settings:
+    settings = config.load(flags.config_file, os.environ, demo_url)
+    check_environment(settings.base_url)
+    if settings.key_in_clear_text:
+        logger.warning(
+            "base_url is http to another machine: whoever is on the way can read the API key",
+            extra={"base_url": settings.base_url},
+        )
+    return settings
 
 
 def _backfill(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
-    settings = config.load(flags.config_file, os.environ, demo_url)
-    check_environment(settings.base_url)
+    settings = _read_settings(flags, demo_url)
     if not demo_url:
         flags.state_dir = backfill_command.find_state_dir(flags.state_dir, os.environ)
     limiters, directory = _paces_and_directory(flags, settings, demo_url, clock)

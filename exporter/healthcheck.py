@@ -40,7 +40,7 @@ def target(command: Sequence[str]) -> Target:
     for word, following in pairwise([*command, ""]):
         name, equals, value = word.partition("=")
         if name in flags:
-            flags[name] = value if equals else following
+            flags[name] = (value if equals else following) or flags[name]
     parts = urlsplit(f"//{flags['--web.listen-address']}")
     host = _WILDCARDS.get(parts.hostname) or str(parts.hostname)
     return Target(host, parts.port or 0, bool(flags["--web.config.file"]))

@@ -77,7 +77,7 @@ class Service:
         )
         return Application(pages, self._telemetry_path)
 
-    async def run(self, listening: socket.socket) -> int:
+    async def run(self, sockets: list[socket.socket]) -> int:
         """Poll and serve until a signal says to end. Return the exit status."""
         application = self.application()
         # With security, no reply is repeated: who may see it can change between two requests.
@@ -97,7 +97,7 @@ class Service:
         signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self.reload))
         polling = threading.Thread(target=self._poll, args=(end,), name="poller", daemon=True)
         polling.start()
-        await server.serve(sockets=[listening])
+        await server.serve(sockets=sockets)
         for number in (*_ENDING, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         self._poller.stop()

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
-from exporter import __version__
+from exporter import __version__, log
 from exporter.arguments import state_dir
 from exporter.cli import main, parser
 from exporter.config.accounts import KEY_FILE_VARIABLE, KEY_VARIABLE
@@ -31,6 +32,7 @@ def run(restored: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             status = main(words)
         except SystemExit as end:
             status = int(end.code or 0)
+        log.flush()
         output, errors = capsys.readouterr()
         assert KEY not in output + errors
         assert "Traceback" not in errors
@@ -55,7 +57,10 @@ def run(restored: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (("--conf", "x"), "unknown flag --conf"),
         (("--web.listen", ":1"), "unknown flag --web.listen"),
         (("--log.level", "verbose"), "argument --log.level: expected debug, info, warning, error"),
-        (("--log.level=INFO",), "argument --log.level: expected debug, info, warning, error"),
+        (("--log.level=info", "--log.level=info"), "argument --log.level: given twice"),
+        (("--config.file=a", "--config.file", "b"), "argument --config.file: given twice"),
+        (("--demo", "run", "--demo"), "argument --demo: given twice"),
+        (("--config.check", "--config.check"), "argument --config.check: given twice"),
         (("--log.format", KEY), "argument --log.format: expected logfmt, json"),
         (("--config.file",), "argument --config.file: expected one argument"),
         (
@@ -72,9 +77,7 @@ def test_wrong_usage_is_one_line_and_status_2(run: Run, words: tuple[str, ...], 
     assert run(*words) == (2, "", f"smspartner-exporter: {message}{ENDING}")
 
 
-@pytest.mark.parametrize(
-    "path", ["", "metrics", "/-/ready", "/-/", "/two words", "/a?b", "/a#b", "/%41", "/a\n"]
-)
+@pytest.mark.parametrize("path", ["metrics", "/-/ready", "/-/", "/two words", "/a?b", "/a#b", "/%41", "/a\n"])
 def test_a_telemetry_path_that_nothing_could_ask_for_is_refused(run: Run, path: str) -> None:
     message = f"argument --web.telemetry-path: {path!r} is not a path such as /metrics"
     assert run("--web.telemetry-path", path) == (2, "", f"smspartner-exporter: {message}{ENDING}")
@@ -87,7 +90,7 @@ def test_any_other_telemetry_path_is_accepted(path: str) -> None:
 
 def test_no_flags_mean_the_defaults() -> None:
     flags = parser().parse([])
-    assert (flags.command, flags.listen_address, flags.telemetry_path) == ("run", ("", 10035), "/metrics")
+    assert (flags.command, flags.listen_addresses, flags.telemetry_path) == ("run", [("", 10035)], "/metrics")
     assert (flags.log_level, flags.log_format, flags.demo, flags.config_check) == (
         "info",
         "logfmt",
@@ -106,8 +109,70 @@ def test_help_names_every_flag(run: Run) -> None:
     flags = "config.file config.check web.listen-address web.telemetry-path state.dir demo log.level log.format version"
     for flag in flags.split():
         assert f"--{flag}" in output
-    for default in (":10035", "/metrics", "$STATE_DIRECTORY", "info", "logfmt"):
+    for default in (
+        ":10035",
+        "/metrics",
+        "$STATE_DIRECTORY",
+        "$XDG_STATE_HOME",
+        "~/.local/state",
+        "info",
+        "logfmt",
+    ):
         assert default in output
+
+
+@pytest.mark.parametrize("empty", [("--{}=",), ("--{}", "")])
+def test_a_flag_with_an_empty_value_counts_as_not_given(empty: tuple[str, ...]) -> None:
+    """Templates leave it so."""
+    names = "config.file web.listen-address web.telemetry-path web.config.file state.dir log.level log.format"
+    words = [word.format(name) for name in names.split() for word in empty]
+    assert parser().parse(words) == parser().parse([])
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [("warn", "warning"), ("WARN", "warning"), ("Warning", "warning"), ("INFO", "info"), ("Error", "error")],
+)
+def test_a_log_level_is_taken_in_any_case_and_warn_for_warning(text: str, level: str) -> None:
+    assert parser().parse([f"--log.level={text}"]).log_level == level
+
+
+def test_several_listen_addresses_are_all_taken() -> None:
+    words = ["--web.listen-address=:1", "--web.listen-address", "[::1]:2", "--web.listen-address="]
+    assert parser().parse(words).listen_addresses == [("", 1), ("::1", 2)]
+
+
+@pytest.mark.journey
+def test_it_serves_on_every_listen_address(started: Started, tmp_path: Path) -> None:
+    exporter = started.exporter("--demo", "--web.listen-address=127.0.0.2:0", f"--state.dir={tmp_path}")
+    first, second = exporter.line(r'msg=listening .*\baddress="(\S+) (\S+)"').groups()
+    assert first.startswith("127.0.0.1:")
+    assert second.startswith("127.0.0.2:")
+    for address in (first, second):
+        assert requests.get(f"http://{address}/-/healthy", timeout=10).text == "healthy\n"
+    assert exporter.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://api.example/v1", True),
+        ("http://10.0.0.1/v1", True),
+        ("HTTP://api.example", True),
+        ("http://localhost.example", True),
+        ("https://api.example/v1", False),
+        ("http://127.0.0.1:8080", False),
+        ("http://127.9.9.9", False),
+        ("http://[::1]:8080", False),
+        ("http://localhost:8080/v1", False),
+    ],
+)
+def test_a_check_warns_of_a_key_in_clear_text(run: Run, tmp_path: Path, url: str, warned: bool) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text(f"{{base_url: '{url}', api_key: {KEY}}}")
+    status, output, errors = run("--config.check", f"--config.file={config}")
+    assert (status, output.partition(":")[0]) == (0, "configuration is fine")
+    assert ('level=warning msg="base_url is http to ' in errors) == warned
 
 
 @pytest.mark.parametrize("command", [(), ("run",)])

@@ -57,14 +57,13 @@ def test_it_asks_at_the_address_in_the_exporters_command_line(
 
 
 def test_its_flags_and_defaults_are_those_of_the_exporter() -> None:
-    flags = {action.dest: action for action in cli.parser()._actions}
-    address, web_config = flags["listen_address"], flags["web_config_file"]
-    command = [address.option_strings[0], "127.0.0.2:9", web_config.option_strings[0], "web.yml"]
+    command = ["--web.listen-address", "127.0.0.2:9", "--web.config.file", "web.yml"]
+    flags = cli.parser().parse(command)
+    assert (flags.listen_addresses, flags.web_config_file) == ([("127.0.0.2", 9)], Path("web.yml"))
     assert target(command) == ("127.0.0.2", 9, True)
-    assert target([f"{web_config.option_strings[0]}=web.yml"]).has_web_config
-    assert target([]) == target([address.option_strings[0], str(address.default)])
-    assert not web_config.default
-    assert not target([]).has_web_config
+    assert target(["--web.config.file=web.yml"]).has_web_config
+    ((_, port),) = cli.parser().parse([]).listen_addresses
+    assert target([]) == target(["--web.listen-address=", "--web.config.file="]) == ("127.0.0.1", port, False)
 
 
 @pytest.mark.parametrize(

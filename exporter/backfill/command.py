@@ -189,26 +189,24 @@ def _parser() -> Parser:
         description="Fetches past months and writes them as OpenMetrics text, for promtool to make blocks of.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--from", dest="first", type=_month, required=True, metavar="YYYY-MM", help="first month"
-    )
-    parser.add_argument(
+    parser.add_flag("--from", _month, dest="first", required=True, metavar="YYYY-MM", help="first month")
+    parser.add_flag(
         "--to",
+        _month,
         dest="last",
-        type=_month,
         metavar="YYYY-MM",
         help="last month (default: the previous one; it is complete 3 h after its end)",
     )
-    parser.add_argument(
+    parser.add_flag(
         "--output",
-        type=_output,
+        _output,
         metavar="FILE",
         help="replaced when all is fetched, and not before (default: -, which is standard output)",
     )
     for label, default in (("job", "smspartner"), ("instance", "localhost:10035")):
-        parser.add_argument(
+        parser.add_flag(
             f"--{label}",
-            type=_label_value,
+            _label_value,
             default=default,
             metavar="TEXT",
             help=f"label {label} that Prometheus gives the live series (default: %(default)s)",
@@ -235,6 +233,6 @@ def _output(text: str) -> Path | None:
 
 
 def _label_value(text: str) -> str:
-    if not text or not text.isprintable():
+    if not text.isprintable():
         raise argparse.ArgumentTypeError("expected printable text")
     return text

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from ipaddress import ip_address
 from typing import Literal
+from urllib.parse import urlsplit
 
 from exporter.config.api_key import KeySource
 from exporter.model import Query
@@ -75,6 +77,19 @@ class Settings:
             return tuple(query for query in self.queries if query is not Query.CREDITS)
         return (*self.queries, Query.SUBACCOUNTS) if account.subaccounts else self.queries
 
+    @property
+    def key_in_clear_text(self) -> bool:
+        """Whether requests, and the key in them, go to another machine without TLS."""
+        url = urlsplit(self.base_url)
+        return url.scheme.lower() == "http" and not _is_loopback(url.hostname or "")
+
     def __post_init__(self) -> None:
         asked = {Query.STATISTICS: True, Query.CURRENT_MONTH: self.current_month, Query.CREDITS: self.credits}
         object.__setattr__(self, "queries", tuple(query for query, wanted in asked.items() if wanted))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

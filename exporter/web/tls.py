@@ -90,4 +90,5 @@ def _check_readable(key: str, path: Path) -> None:
         path.open("rb").close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "cannot be read"
-        raise SchemaError(f"tls_server_config.{key}", reason.lower()) from None
+        shown = "" if "-----BEGIN" in str(path) else f"{path.absolute()}: "  # a key in the place of its file
+        raise SchemaError(f"tls_server_config.{key}", f"{shown}{reason.lower()}") from None

@@ -101,7 +101,7 @@ def check(raw: RawReply) -> None:
                 assert value >= 0 or series[0] in MAY_BE_NEGATIVE
 
 
-MAY_BE_NEGATIVE = {"smspartner_balance", "smspartner_credits"}
+MAY_BE_NEGATIVE = {"smspartner_balance", "smspartner_credits", "sms_cost_monthly"}
 
 
 @given(st.binary(max_size=200), st.integers(100, 999))

@@ -177,7 +177,9 @@ def test_root_leaves_nothing_in_the_state_directory_of_another_user(
         ("--from=2024-01 --api-key=S3CRET", "unknown flag --api-key"),
         ("--from=2024-01 --web.listen-address=:1", "unknown flag --web.listen-address"),
         ("--from=2024-01 --log.level=S3CRET", "argument --log.level: expected debug, info, warning, error"),
-        ("--from=2024-01 --job=", "argument --job: expected printable text"),
+        ("--from=", "argument --from: expected one argument"),
+        ("--from=2024-01 --from=2024-02", "argument --from: given twice"),
+        ("--from=2024-01 --job=\x07", "argument --job: expected printable text"),
         (
             "--from=2024-01 --output=/",
             "argument --output: is not a regular file; for standard output, give -",

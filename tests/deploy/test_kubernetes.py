@@ -51,7 +51,7 @@ def test_the_pod_runs_as_the_user_of_the_image() -> None:
 def test_the_state_lies_on_the_volume_and_the_port_is_the_default() -> None:
     assert f'VOLUME ["{MOUNTS["state"]}"]' in DOCKERFILE
     (port,) = CONTAINER["ports"]
-    assert parser().parse_args([]).listen_address == ("", port["containerPort"])
+    assert parser().parse([]).listen_addresses == [("", port["containerPort"])]
 
 
 def test_the_key_is_a_file_that_follows_the_secret_and_that_only_the_group_reads(tmp_path: Path) -> None:

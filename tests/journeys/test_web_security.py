@@ -224,7 +224,8 @@ def test_what_cannot_be_used_is_said_in_one_line(
     assert run.process.wait(20) == 1
     run.line("smspartner-exporter: ")
     assert run.lines == [
-        f"smspartner-exporter: {files.path}: tls_server_config.cert_file: no such file or directory"
+        f"smspartner-exporter: {files.path}: tls_server_config.cert_file: {files.directory}/missing.crt: no such file "
+        "or directory"
     ]
 
 

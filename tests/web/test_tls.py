@@ -230,9 +230,15 @@ def test_an_empty_list_of_allowed_names_refuses_every_client(files: WebFiles) ->
 @pytest.mark.parametrize("name", ["cert_file", "key_file", "client_ca_file"])
 def test_a_file_that_cannot_be_read_is_named(files: WebFiles, name: str) -> None:
     keys = {"client_ca_file": "ca.crt", "client_auth_type": "RequireAndVerifyClientCert", name: "missing"}
-    assert problem_of(config_of(files, **keys)) == f"tls_server_config.{name}: no such file or directory"
+    place = f"tls_server_config.{name}: {files.directory}"
+    assert problem_of(config_of(files, **keys)) == f"{place}/missing: no such file or directory"
     keys[name] = "."
-    assert problem_of(config_of(files, **keys)) == f"tls_server_config.{name}: is a directory"
+    assert problem_of(config_of(files, **keys)) == f"{place}: is a directory"
+
+
+def test_a_private_key_in_the_place_of_its_file_is_not_shown(files: WebFiles) -> None:
+    config = config_of(files, key_file="-----BEGIN PRIVATE KEY----- S3CR3T -----END PRIVATE KEY-----")
+    assert problem_of(config) == "tls_server_config.key_file: no such file or directory"
 
 
 def test_a_file_without_a_certificate_or_key_is_refused(files: WebFiles) -> None:
