@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.documents import snippets
 from tests.support.running import ROOT, TOOLS
 
 WITHOUT_KEY = re.sub(r"\$\{\w+:(?:\+|-(.*?)).*?\}", r"\1", (ROOT / "compose.yaml").read_text())
@@ -126,3 +127,18 @@ def test_each_service_has_a_health_check_and_is_waited_for() -> None:
         for awaited in service.get("depends_on", {}).values():
             assert awaited == {"condition": "service_healthy"}
     assert set(SERVICES["prometheus"]["depends_on"]) == {OURS, "alertmanager"}
+
+
+def test_the_readme_prints_a_docker_run_that_is_as_locked_up_as_the_service() -> None:
+    (printed,) = [each.script for each in snippets(ROOT / "README.md") if "docker run" in each.script]
+    service = SERVICES[OURS]
+    assert service["read_only"]
+    assert {
+        "--read-only",
+        f"--cap-drop={service['cap_drop'][0].lower()}",
+        f"--security-opt={service['security_opt'][0]}",
+        f"--memory={service['mem_limit']}",
+        f"--pids-limit={service['pids_limit']}",
+        service["restart"],
+        service["ports"][0],
+    } <= set(printed.split())

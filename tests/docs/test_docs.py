@@ -92,6 +92,13 @@ def test_the_architecture_page_names_every_package_and_every_module_beside_them(
     assert sorted(named) == sorted([*packages, *modules])
 
 
+def test_every_file_that_the_architecture_page_names_exists() -> None:
+    named = re.findall(r"`(\w+/[\w/]+\.\w+)`", (ROOT / "docs" / "architecture.md").read_text())
+    assert len(named) > 5
+    for path in named:
+        assert (ROOT / "exporter" / path).exists(), path
+
+
 def test_the_changelog_begins_with_this_version() -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     released = [heading for heading in headings if heading != "Unreleased"]
