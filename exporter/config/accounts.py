@@ -7,12 +7,12 @@ from exporter.config import values
 from exporter.config.api_key import KeySource, describe_key_error, parse_key
 from exporter.config.schema import AccountConfig, FileConfig
 from exporter.config.settings import AccountSettings
+from exporter.config.subaccounts import check_name, read_subaccounts
 from exporter.secret import Secret
 from exporter.validation import SchemaError, showable
 
 KEY_VARIABLE = "SMSPARTNER_API_KEY"
 KEY_FILE_VARIABLE = "SMSPARTNER_API_KEY_FILE"
-_MAX_NAME = 64
 
 
 def read_accounts(
@@ -30,7 +30,7 @@ def read_accounts(
             raise SchemaError(
                 path, f"has the same key as {other}, so that every SMS would count twice: list each key once"
             )
-        accounts.append(AccountSettings(account.name, key, _budget(account, path)))
+        accounts.append(_named_account(path, account, key))
     return tuple(accounts)
 
 
@@ -39,11 +39,13 @@ def demo_accounts(config: FileConfig) -> tuple[AccountSettings, ...]:
     if config.accounts is None:
         return (AccountSettings(None, KeySource(Secret("demo")), _budget(config)),)
     return tuple(
-        AccountSettings(
-            account.name, KeySource(Secret(f"demo-{account.name.encode().hex()}")), _budget(account, path)
-        )
+        _named_account(path, account, KeySource(Secret(f"demo-{account.name.encode().hex()}")))
         for path, account in _named_accounts(config).items()
     )
+
+
+def _named_account(path: str, account: AccountConfig, key: KeySource) -> AccountSettings:
+    return AccountSettings(account.name, key, _budget(account, path), read_subaccounts(path, account))
 
 
 def _named_accounts(config: FileConfig) -> dict[str, AccountConfig]:
@@ -57,13 +59,24 @@ def _named_accounts(config: FileConfig) -> dict[str, AccountConfig]:
     names: set[str] = set()
     for path, account in accounts.items():
         name = account.name
-        if not name or len(name) > _MAX_NAME or not name.isprintable() or name != name.strip():
-            problem = f"expected 1 to {_MAX_NAME} printable characters, without spaces around them"
-            raise SchemaError(f"{path}.name", problem)
+        check_name(f"{path}.name", name)
         if name in names:
             raise SchemaError(f"{path}.name", "another account has this name")
         names.add(name)
+    _check_distinct(accounts)
     return accounts
+
+
+def _check_distinct(accounts: Mapping[str, AccountConfig]) -> None:
+    """Refuse a name that could be that of another account's sub-account."""
+    for other_path, other in accounts.items():
+        if not values.boolean(f"{other_path}.subaccounts", other.subaccounts):
+            continue
+        for path, account in accounts.items():
+            if account.name.startswith(f"{other.name}/"):
+                raise SchemaError(
+                    f"{path}.name", f"must not begin with {other.name}/, like the sub-accounts of {other.name}"
+                )
 
 
 def _budget(config: FileConfig | AccountConfig, path: str | None = None) -> float | None:

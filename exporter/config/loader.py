@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exporter.config import values
 from exporter.config.accounts import KEY_FILE_VARIABLE, KEY_VARIABLE, demo_accounts, read_accounts
-from exporter.config.schema import EXPECTED, KEYS, FileConfig, RangeConfig
+from exporter.config.schema import EXPECTED, KEYS, SUBACCOUNT_KEYS, FileConfig, RangeConfig
 from exporter.config.settings import Settings
 from exporter.config.yaml_file import read_yaml
 from exporter.durations import format_duration, plural
@@ -33,7 +33,11 @@ def load(path: Path | None, environment: Mapping[str, str], demo_url: str | None
         return _settings(config, environment, path.parent if path else Path(), demo_url)
     except SchemaError as error:
         parent = error.path.rpartition(".")[0].partition("[")[0]
-        hint = known_keys(error.unknown, KEYS.get(parent, ())) if error.unknown is not None else ""
+        hint = ""
+        if error.unknown in SUBACCOUNT_KEYS and not parent:
+            hint = "; it belongs to an account with a name: list the account under accounts, and put it there"
+        elif error.unknown is not None:
+            hint = known_keys(error.unknown, KEYS.get(parent, ()))
         is_variable = error.path in {KEY_VARIABLE, KEY_FILE_VARIABLE}
         where = "environment: " if is_variable else f"{path}: " if path else ""
         raise ConfigError(f"{where}{error}{hint}") from None

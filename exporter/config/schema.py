@@ -20,6 +20,9 @@ class AccountConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     api_key: str | None = None
     api_key_file: str | None = None
     monthly_budget: str | None = None
+    subaccounts: str = "false"
+    subaccount_names: dict[str, str] | None = None
+    subaccount_budgets: str | dict[str, str] | None = None
 
 
 class RangeConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -63,6 +66,9 @@ EXPECTED: Mapping[str, str] = {
     "poll_interval": "a duration such as 30s, 15m, 1h30m or 1d",
     "requests_per_minute": f"a whole number from 1 to {MAX_REQUESTS_PER_MINUTE}, the provider's limit",
     "statistics": "last_twelve_months, last_month, or {from: 2024-01-01, to: 2024-12-31}",
+    "subaccounts": "true or false",
+    "subaccount_names": "names by the id of the sub-account, such as {12: shop-lyon}",
+    "subaccount_budgets": "a number above 0 for every sub-account, or numbers by id, such as {12: 200}",
     "timeout": "a duration such as 30s",
     "to": "a day such as 2024-12-31",
 }
@@ -74,3 +80,6 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "statistics": RangeConfig.__struct_encode_fields__,
 }
 """The keys that are accepted at the top, in an account, and in a range of statistics."""
+
+SUBACCOUNT_KEYS = tuple(key for key in AccountConfig.__struct_encode_fields__ if key.startswith("subaccount"))
+"""The keys of an account that are about its sub-accounts."""

@@ -79,4 +79,6 @@ def month_range(path: str, days: RangeConfig) -> DateRange:
 
 
 def _unexpected(path: str) -> SchemaError:
-    return SchemaError(path, f"expected {EXPECTED[path.rpartition('.')[2]]}")
+    above, _, name = path.rpartition(".")
+    # A value by id, such as subaccount_budgets.12, is described with the key above it.
+    return SchemaError(path, f"expected {EXPECTED.get(name) or EXPECTED[above.rpartition('.')[2]]}")

@@ -153,7 +153,8 @@ UNKNOWN_KEYS = [
     (
         "a key of the top level in an account",
         "accounts: [{name: a, poll_interval: 1h}]",
-        "accounts[0].poll_interval: unknown key; known here: name, api_key, api_key_file, monthly_budget",
+        "accounts[0].poll_interval: unknown key; known here: name, api_key, api_key_file, monthly_budget, "
+        "subaccounts, subaccount_names, subaccount_budgets",
     ),
     (
         "a word in a range",
