@@ -157,6 +157,10 @@ class Figures(msgspec.Struct, frozen=True):
             fetched={**self.fetched, Query.CURRENT_MONTH: now},
         )
 
+    def with_subaccounts_listed(self, now: float) -> "Figures":
+        """Note that the list of the account's sub-accounts was fetched."""
+        return msgspec.structs.replace(self, fetched={**self.fetched, Query.SUBACCOUNTS: now})
+
     def with_credits(self, credit: Credits, now: float) -> "Figures":
         """Take a `credits` reply."""
         return msgspec.structs.replace(self, credits=credit, fetched={**self.fetched, Query.CREDITS: now})

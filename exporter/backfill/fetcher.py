@@ -4,16 +4,20 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from exporter.clock import Clock
+from exporter.config.api_key import KeySource
 from exporter.config.settings import AccountSettings, Settings
 from exporter.durations import format_duration
-from exporter.model import Failure, MonthFigures, Poll
+from exporter.model import Failure, MonthFigures, Poll, SubaccountPage
 from exporter.months import month_of, months_between, paris_date
+from exporter.polling.accounts import subaccount_settings
 from exporter.polling.schedule import NEEDS_ANOTHER_KEY, after_failure, not_before
+from exporter.polling.subaccounts import SubaccountList
 from exporter.ratelimit.decision import Wait
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
@@ -27,7 +31,7 @@ COMPLETE_AFTER = 3 * 3600.0
 server; this keeps the blocks of the newest month in the past."""
 _EARLIEST = "2000-01"
 _REDRAW_EVERY = 1.0
-
+_T = TypeVar("_T")
 
 Progress = Callable[[int, float], object]
 """Is told every second how many months are fetched and how many seconds the rest takes."""
@@ -50,8 +54,11 @@ class MonthFetcher(Protocol):
     def fetch_month(self, month: str, key: Secret, deadline: float) -> MonthFigures | None:
         """Return the figures of a whole month before `deadline`. Raises Failure."""
 
+    def fetch_subaccounts(self, page: int, key: Secret, deadline: float) -> SubaccountPage:
+        """Return one page of an account's sub-accounts before `deadline`. Raises Failure."""
+
     def cut_off(self) -> None:
-        """End a running `fetch_month` at once, from another thread."""
+        """End a running `fetch` at once, from another thread."""
 
 
 def latest_complete_month(now: float) -> str:
@@ -97,6 +104,7 @@ class Backfill:
         self._show = show
         self._stop = threading.Event()
         self._files = FiguresFiles(directory, "backfill", dict[str, AskedMonth], settings.base_url)
+        self._accounts = list(settings.accounts)
         self._asked = {account.name: self._load(account) for account in settings.accounts}
 
     @property
@@ -104,7 +112,7 @@ class Backfill:
         """What is yet to be asked for."""
         return [
             (account, month)
-            for account in self._settings.accounts
+            for account in self._accounts
             for month in self._months
             if month not in self._asked[account.name]
         ]
@@ -112,7 +120,7 @@ class Backfill:
     @property
     def total(self) -> int:
         """How many months there are, those of all accounts counted."""
-        return len(self._settings.accounts) * len(self._months)
+        return len(self._accounts) * len(self._months)
 
     @property
     def seconds_left(self) -> float:
@@ -131,9 +139,13 @@ class Backfill:
         }
 
     def run(self) -> None:
-        """Ask for what is missing. Raises BackfillError."""
+        """Ask for what is missing, and before that for the accounts' sub-accounts. Raises BackfillError."""
+        for account in self._settings.accounts:
+            if account.subaccounts:
+                self._find_subaccounts(account)
         for account, month in self.missing:
-            self._obtain(account, month)
+            answer, key = self._obtain(account, month, partial(self._ask_month, month))
+            self._take(account, month, answer, key)
 
     def stop(self) -> None:
         """Let `run` end now: an exchange under way is cut off, and nothing of it is taken."""
@@ -150,25 +162,55 @@ class Backfill:
             if answer.asked <= now and month <= latest_complete_month(answer.asked)
         }
 
-    def _obtain(self, account: AccountSettings, month: str) -> None:
-        """Ask for a month until there is an answer."""
+    def _ask_month(self, month: str, key: Secret, deadline: float) -> AskedMonth:
+        asked = self._clock.time()
+        return AskedMonth(self._client.fetch_month(month, key, deadline), asked)
+
+    def _find_subaccounts(self, account: AccountSettings) -> None:
+        """Read the list of an account's sub-accounts, and fetch their months, too."""
+        listing = SubaccountList()
+
+        def next_page(key: Secret, deadline: float) -> SubaccountList:
+            nonlocal listing
+            try:
+                return listing.with_page(self._client.fetch_subaccounts(listing.next_page, key, deadline))
+            except Failure:
+                listing = SubaccountList()
+                raise
+
+        while not listing.is_complete:
+            listing, _ = self._obtain(account, "sub-accounts", next_page)
+        for subaccount in listing.subaccounts:
+            found = subaccount_settings(account, subaccount.id, KeySource(subaccount.key))
+            self._accounts.append(found)
+            self._asked[found.name] = self._load(found)
+        logger.info(
+            "sub-accounts found",
+            extra={
+                "account": account.name,
+                "subaccounts": len(listing.subaccounts),
+                "requests": len(self.missing),
+                "takes": format_duration(self.seconds_left),
+            },
+        )
+
+    def _obtain(
+        self, account: AccountSettings, what: str, ask: Callable[[Secret, float], _T]
+    ) -> tuple[_T, Secret]:
+        """Ask until there is an answer. Return it with the key that brought it. `ask` takes a key and a deadline."""
         poll = Poll(due=self._clock.monotonic())
         while True:
             self._wait_until(poll.due)
             key = account.key.read()
-            asked = self._clock.time()
             try:
                 with self._limiters.for_key(key).request(self._settings.timeout) as permission:
                     self._check_limit_is_shared()
                     if isinstance(permission, Wait):
                         poll = not_before(poll, self._clock.monotonic() + permission.seconds)
                         continue
-                    figures = self._client.fetch_month(month, key, permission.deadline)
+                    return ask(key, permission.deadline), key
             except Failure as failure:
-                poll = self._failed(account, month, poll, failure)
-            else:
-                self._take(account, month, AskedMonth(figures, asked), key)
-                return
+                poll = self._failed(account, what, poll, failure)
 
     def _check_limit_is_shared(self) -> None:
         if self._directory and not self._directory.writable:
@@ -186,19 +228,19 @@ class Backfill:
             self._clock.wait(self._stop, min(seconds, _REDRAW_EVERY))
         raise BackfillError("stopped")
 
-    def _failed(self, account: AccountSettings, month: str, poll: Poll, failure: Failure) -> Poll:
+    def _failed(self, account: AccountSettings, what: str, poll: Poll, failure: Failure) -> Poll:
         if self._stop.is_set():
             raise BackfillError("stopped")
         if failure.reason in NEEDS_ANOTHER_KEY:
             of_account = f" of {account.name}" if account.name else ""
-            raise BackfillError(f"{month}{of_account}: {failure.reason}: {failure.detail}")
+            raise BackfillError(f"{what}{of_account}: {failure.reason}: {failure.detail}")
         now = self._clock.monotonic()
         failed = after_failure(poll, failure, now)
         logger.warning(
-            "month not fetched",
+            "not fetched",
             extra={
                 "account": account.name,
-                "month": month,
+                "what": what,
                 "reason": failure.reason,
                 "detail": failure.detail,
                 "next_try_in": format_duration(failed.due - now),

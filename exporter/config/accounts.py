@@ -75,7 +75,8 @@ def _check_distinct(accounts: Mapping[str, AccountConfig]) -> None:
         for path, account in accounts.items():
             if account.name.startswith(f"{other.name}/"):
                 raise SchemaError(
-                    f"{path}.name", f"must not begin with {other.name}/, like the sub-accounts of {other.name}"
+                    f"{path}.name",
+                    f"must not begin with {other.name}/, like the sub-accounts of {other.name}",
                 )
 
 

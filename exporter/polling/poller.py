@@ -214,6 +214,9 @@ class Poller:
             account = self._store.account(subaccount_name(parent, subaccount.id))
             figures = account.figures.with_credits(subaccount.credits, now)
             self._publish(msgspec.structs.replace(account, figures=figures), key=request.key)
+        account = self._store.account(parent.name)
+        figures = account.figures.with_subaccounts_listed(now)
+        self._publish(msgspec.structs.replace(account, figures=figures), key=request.key)
         self._store.publish_subaccounts(parent.name, [each.id for each in listed], request.key)
         return None
 

@@ -13,6 +13,7 @@ _QUERY_NAMES = {
     Query.STATISTICS: "months",
     Query.CURRENT_MONTH: "running month",
     Query.CREDITS: "balance and credits",
+    Query.SUBACCOUNTS: "list of sub-accounts",
 }
 _KIND_NAMES = {"sms": "SMS", "sms_eco": "low-cost SMS", "hlr": "HLR look-ups"}
 

@@ -248,7 +248,7 @@ def test_a_failed_month_is_tried_again_later_and_later(
     gaps = [later - earlier for earlier, later in pairwise(arrivals)]
     assert gaps == pytest.approx([60, 120, 240, PACE], abs=1)
     assert backfill.figures()[None] == of_simulator(["2024-01", "2024-02"], START)
-    warnings = [record for record in caplog.records if record.message == "month not fetched"]
+    warnings = [record for record in caplog.records if record.message == "not fetched"]
     assert [vars(record)["next_try_in"] for record in warnings] == ["1m", "2m", "4m"]
 
 

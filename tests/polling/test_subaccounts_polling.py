@@ -151,6 +151,14 @@ def test_sub_accounts_have_their_parent_and_the_balance_of_the_list(clock: FakeC
     assert bench.account("agency").figures.credits == Credits(99.0, "EUR", {"sms": 7}, 0)
 
 
+def test_the_age_of_the_list_is_known(clock: FakeClock) -> None:
+    bench = Bench(clock, Agency(clock, 45))
+    bench.run(20)
+    assert Query.SUBACCOUNTS not in bench.account("agency").figures.fetched, "one page of three"
+    bench.run(HOUR)
+    assert bench.account("agency").figures.fetched[Query.SUBACCOUNTS] > clock.time() - HOUR
+
+
 def test_names_and_budgets_come_from_the_configuration(clock: FakeClock) -> None:
     bench = Bench(clock, Agency(clock, 3), subaccounts=SubaccountSettings({2: "shop-lyon"}, {2: 200.0}))
     bench.run(100)

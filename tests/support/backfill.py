@@ -42,7 +42,7 @@ class SimulatedTransport:
         self.on_request: Callable[[], object] = lambda: None
 
     def get(self, path: str, parameters: Mapping[str, str], deadline: float) -> RawReply:
-        self.asked.append((parameters["apiKey"], parameters["from"][3:]))
+        self.asked.append((parameters["apiKey"], parameters.get("from", "")[3:]))
         self.clock.advance(self.latency())
         self.on_request()
         reply = self.simulator.answer("GET", f"/v1{path}?{urlencode(parameters)}")
