@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test test-all test-more check check-docs check-browser check-dashboard check-container check-systemd
-.PHONY: fire check-kubernetes test-fast dashboard kubernetes bench lock version dist clean
+.PHONY: fire check-kubernetes check-versions test-fast dashboard kubernetes bench lock version dist clean
 DASHBOARD := grafana/dashboards/smspartner.json
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
@@ -16,7 +16,7 @@ test: check .tools/servers  ## lint, types and all Python tests, those with real
 
 test-all: test test-more  ## `make test`, and what needs a browser, Node or a container; installs Debian's chromium, podman and systemd
 
-test-more: check-docs check-browser check-dashboard check-kubernetes check-container check-systemd
+test-more: check-versions check-docs check-browser check-dashboard check-kubernetes check-container check-systemd
 
 check-docs: .venv/dev .tools/servers  ## the shell commands of README and docs, as printed, in a fresh checkout; on ports 9090, 9093 and 10035
 	$(BIN)/pytest -rP tests/docs/check_snippets.py
@@ -39,6 +39,9 @@ check-container: .venv/dev .tools/container/base.tar .tools/stack/complete  ## b
 check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the unit and run it; as root or with sudo
 	tests/deploy/systemd/check-unit
 	$(BIN)/pytest tests/deploy/systemd/check_service.py
+
+check-versions: .venv/dev  ## the fast tests with the oldest and the newest versions that pyproject.toml allows
+	$(BIN)/pytest -rP tests/deploy/check_versions.py
 
 fire: .venv/dev  ## attack the limit for ten minutes in each of many ways, all at once, and print the table
 	rm -rf .fire

@@ -1,20 +1,28 @@
 """What is delivered: the wheel and the sdist install into an empty environment and run; the Dockerfile fits."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import time
+import tomllib
 import venv
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import requests
 from packaging.metadata import Metadata
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from exporter import __version__
+from exporter.backfill.fetcher import latest_complete_month
+from tests.support.environments import environment_with
 from tests.support.running import ROOT, Started, eventually, run
 
 # Those that read the repository's other files; the rest need nothing but the package.
@@ -82,6 +90,18 @@ def test_it_installs_into_an_empty_environment_and_runs(
 
 
 @pytest.mark.journey
+@pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
+def test_it_runs_with_the_oldest_and_the_newest_versions_that_it_allows(
+    resolution: str, wheel: Path, started: Started, tmp_path: Path
+) -> None:
+    environment = environment_with(tmp_path / "environment", resolution, wheel)
+    runs(environment / "bin" / "smspartner-exporter", started, tmp_path)
+    month = latest_complete_month(time.time())
+    backfill = run(environment / "bin" / "smspartner-exporter", "backfill", "--demo", f"--from={month}")
+    assert backfill.endswith("# EOF\n")
+
+
+@pytest.mark.journey
 def test_uv_makes_it_a_tool(
     wheel: Path, started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +157,32 @@ def test_the_tests_run_from_the_unpacked_sdist(sdist: Path, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stdout
     assert " skipped" not in done.stdout
+
+
+def test_every_distribution_that_is_imported_is_declared_and_every_declared_one_is_imported() -> None:
+    distributions = packages_distributions()
+    imported = {
+        canonicalize_name(distributions[module][0])
+        for file in (ROOT / "exporter").rglob("*.py")
+        for module in imported_modules(file) & distributions.keys()
+    }
+    declared = {
+        canonicalize_name(Requirement(each).name)
+        for each in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    }
+    assert imported - {"smspartner-exporter"} == declared - {"tzdata"}, "zoneinfo loads tzdata by itself"
+
+
+def imported_modules(file: Path) -> set[str]:
+    """Return the names of the top-level modules that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Import(aliases):
+                names |= {alias.name.partition(".")[0] for alias in aliases}
+            case ast.ImportFrom(str(module)):
+                names.add(module.partition(".")[0])
+    return names
 
 
 def test_the_dockerfile_names_this_version() -> None:
