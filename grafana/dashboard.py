@@ -254,7 +254,7 @@ def build() -> models.Dashboard:
         .refresh("1m")
         .annotation(firing.icon_color("red").expr(queries.FIRING))
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-        .with_variable(account.all_value(".*").current(every))
+        .with_variable(account.all_value(queries.MAIN_ACCOUNTS).current(every))
         .with_variable(currency)
         .with_variable(runbook)
     )

@@ -90,6 +90,8 @@ REQUESTS_LIMIT = "max(smspartner_api_requests_per_minute_limit)"
 API_TIME = f"""sum by (endpoint) (increase(smspartner_api_request_duration_seconds_sum{ACCOUNTS}[$__range]))
 / (sum by (endpoint) (increase(smspartner_api_request_duration_seconds_count{ACCOUNTS}[$__range])) > 0)"""
 
+MAIN_ACCOUNTS = "[^/]*"
+"""Every account but the sub-accounts, whose names have a slash: a main account may contain their figures."""
 ACCOUNT_NAMES = "label_values(smspartner_next_poll_timestamp_seconds, account)"
 # The label is empty where no currency is known, and an empty value cannot be chosen: `^$` matches it.
 CURRENCIES = (  # of one line, or Grafana does not know it for a query_result

@@ -60,24 +60,12 @@ def _named_accounts(config: FileConfig) -> dict[str, AccountConfig]:
     for path, account in accounts.items():
         name = account.name
         check_name(f"{path}.name", name)
+        if "/" in name:
+            raise SchemaError(f"{path}.name", "must not have a / in it: that is how sub-accounts are called")
         if name in names:
             raise SchemaError(f"{path}.name", "another account has this name")
         names.add(name)
-    _check_distinct(accounts)
     return accounts
-
-
-def _check_distinct(accounts: Mapping[str, AccountConfig]) -> None:
-    """Refuse a name that could be that of another account's sub-account."""
-    for other_path, other in accounts.items():
-        if not values.boolean(f"{other_path}.subaccounts", other.subaccounts):
-            continue
-        for path, account in accounts.items():
-            if account.name.startswith(f"{other.name}/"):
-                raise SchemaError(
-                    f"{path}.name",
-                    f"must not begin with {other.name}/, like the sub-accounts of {other.name}",
-                )
 
 
 def _budget(config: FileConfig | AccountConfig, path: str | None = None) -> float | None:

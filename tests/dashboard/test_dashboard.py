@@ -110,7 +110,7 @@ def test_one_file_is_for_provisioning_and_for_import() -> None:
     assert list(VARIABLES) == ["datasource", "account", "currency", "runbook"]
     source, accounts = VARIABLES["datasource"], VARIABLES["account"]
     assert (source["type"], source["query"]) == ("datasource", "prometheus")
-    assert (accounts["includeAll"], accounts["allValue"]) == (True, ".*")
+    assert (accounts["includeAll"], accounts["allValue"]) == (True, "[^/]*")
     (firing,) = DASHBOARD["annotations"]["list"]
     for asked in (accounts, VARIABLES["currency"], firing):
         assert asked["datasource"] == DATASOURCE
