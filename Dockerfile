@@ -12,11 +12,13 @@ RUN --mount=type=secret,id=ca \
     && rm -r /opt/smspartner-exporter/bin
 COPY LICENSE /opt/smspartner-exporter/
 COPY exporter /opt/smspartner-exporter/exporter
-# The official image has no bytecode of the standard library: running the programs writes that of what they use.
+# The official image has no bytecode of the standard library: running the programs writes that of what they use. The
+# codec is what the first reply needs, the template what the first view of the status page needs.
 RUN export PYTHONPYCACHEPREFIX="$PYTHONPATH/bytecode" \
     && python3 -m compileall -q --invalidation-mode unchecked-hash "$PYTHONPATH" \
     && python3 -m exporter --demo --config.check \
-    && python3 -c 'import exporter.healthcheck, exporter.status_page.page'
+    && python3 -c 'import encodings.utf_8_sig, exporter.healthcheck' \
+    && python3 -c 'from exporter.status_page.page import TEMPLATES; TEMPLATES.get_template("page.html")'
 
 FROM ${PYTHON_IMAGE}
 ARG PYTHON_IMAGE

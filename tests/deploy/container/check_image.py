@@ -112,6 +112,13 @@ def test_no_file_but_the_state_can_be_written_and_nothing_gives_more_rights(demo
         assert demo.podman.attempt("exec", demo.name, "touch", f"{directory}/file").returncode, directory
 
 
+def test_it_runs_as_a_user_that_the_image_does_not_know(podman: Engine) -> None:
+    anybodys = "/var/lib/smspartner-exporter:mode=0777,notmpcopyup"
+    container = Container(podman, "--demo", options=("--user=1000650000:0", f"--tmpfs={anybodys}"))
+    eventually(lambda: container.samples("sms_cost_monthly"), within=30)
+    assert container.samples("smspartner_state_writable") == {"smspartner_state_writable": 1}
+
+
 def test_it_works_within_64_mb_with_its_health_check_and_under_load(demo: Container) -> None:
     eventually(lambda: demo.samples("smspartner_balance"), within=60)
     for _ in range(50):
@@ -127,6 +134,7 @@ def test_it_works_within_64_mb_with_its_health_check_and_under_load(demo: Contai
 def test_it_starts_from_bytecode_alone(podman: Engine) -> None:
     container = Container(podman, "--demo", options=("--env=PYTHONVERBOSE=1",))
     eventually(lambda: container.samples("sms_cost_monthly"), within=30)
+    assert "Cost of each month" in container.get("/").text
     container.stop()
     done = podman.attempt("logs", container.name)
     loaded = re.findall(r"# code object from '?([^'\s]+)", done.stdout + done.stderr)
@@ -215,13 +223,14 @@ def test_a_backfill_works_beside_the_exporter_in_a_container_of_its_own_and_in_t
         "--volume=beside:/var/lib/smspartner-exporter",
         f"--volume={config}:/etc/smspartner-exporter/config.yaml:ro",
     )
-    key = "--env=SMSPARTNER_API_KEY=any-key"
+    key = "--env=SMSPARTNER_API_KEY=any-api-key"
     flag = "--config.file=/etc/smspartner-exporter/config.yaml"
     exporter = Container(podman, flag, options=(*options, key))
     month = latest_complete_month(time.time())
     words = ("backfill", flag, "--output=-", f"--from={months_between('2000-01', month)[-3]}")
     beside = podman(
-        *("run", "--rm", "--network=host", *LOCKED_UP, "--volumes-from", exporter.name, key, IMAGE, *words)
+        *("run", "--rm", "--network=host", *LOCKED_UP, "--volumes-from", exporter.name, key, IMAGE, *words),
+        within=120,  # the exporter's own requests come in between
     )
     (months,) = {
         len(re.findall(f"^{name}{{", beside, re.MULTILINE))
