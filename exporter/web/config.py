@@ -9,25 +9,30 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import msgspec
+from typing import TypeVar
 
 from exporter.config.loader import ConfigError
 from exporter.config.yaml_file import read_yaml
 from exporter.validation import SchemaError, convert, known_keys, parse_boolean, showable
+from exporter.web.config_schema import (
+    BCRYPT_HASH,
+    CLIENT_AUTH_TYPES,
+    COSTS,
+    EXPECTED,
+    HEADERS,
+    KEYS,
+    UNSUPPORTED_TLS,
+    VERSIONS,
+    HttpSection,
+    RateLimitSection,
+    TlsSection,
+    WebFile,
+)
 
 _T = TypeVar("_T")
-_COSTS = range(4, 19)
 _SLOW_COST = 14  # takes about a second
 _HASH = re.compile(r"\$2[abxy]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
-_VERIFY = {
-    "NoClientCert": ssl.CERT_NONE,
-    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
-    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
-}
 _UNVERIFIED = {"RequestClientCert", "RequireAnyClientCert", "RequireClientCert"}
-_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CIPHERS = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
     "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
@@ -42,13 +47,6 @@ _CIPHERS = {
 }
 """Suites of TLS 1.2: Go's names, which the format uses, and OpenSSL's."""
 _TLS13_CIPHERS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-_HEADERS: Mapping[str, tuple[str, ...] | None] = {
-    "Content-Security-Policy": None,
-    "Strict-Transport-Security": None,
-    "X-Content-Type-Options": ("nosniff",),
-    "X-Frame-Options": ("deny", "sameorigin"),
-    "X-XSS-Protection": None,
-}
 
 
 @dataclass(frozen=True)
@@ -90,84 +88,18 @@ class WebConfig:
         return {name: cost for name, cost in costs.items() if cost >= _SLOW_COST}
 
 
-class _Tls(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    cert_file: str | None = None
-    key_file: str | None = None
-    client_ca_file: str | None = None
-    client_auth_type: str | None = None
-    client_allowed_sans: list[str] | None = None
-    min_version: str | None = None
-    max_version: str | None = None
-    cipher_suites: list[str] | None = None
-    prefer_server_cipher_suites: str | None = None
-    cert: Any = None
-    key: Any = None
-    client_ca: Any = None
-    curve_preferences: Any = None
-
-
-class _Http(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    http2: str | None = None
-    headers: dict[str, str | None] | None = None
-
-
-class _RateLimit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    interval: str | None = None
-    burst: str | None = None
-
-
-class _Web(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    tls_server_config: _Tls | None = None
-    http_server_config: _Http | None = None
-    basic_auth_users: dict[str, str | None] | None = None
-    rate_limit: _RateLimit | None = None
-
-
-_BCRYPT = f"a bcrypt hash of cost {_COSTS.start} to {_COSTS[-1]}, such as htpasswd -nBC 10 prints it"
-_EXPECTED = {
-    "": "keys and values: tls_server_config, http_server_config, basic_auth_users",
-    "basic_auth_users": "names, each with its bcrypt hash",
-    "basic_auth_users[]": _BCRYPT,
-    "cert_file": "the path of a file",
-    "cipher_suites": "a list of names such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-    "client_allowed_sans": "a list of names, addresses and URIs",
-    "client_auth_type": " or ".join(_VERIFY),
-    "client_ca_file": "the path of a file",
-    "headers": f"a value for some of {', '.join(_HEADERS)}",
-    "http2": "true or false",
-    "http_server_config": "http2 and headers",
-    "key_file": "the path of a file",
-    "max_version": " or ".join(_VERSIONS),
-    "min_version": " or ".join(_VERSIONS),
-    "prefer_server_cipher_suites": "true or false",
-    "rate_limit": "no such section: it is not supported",
-    "tls_server_config": "keys and values, with cert_file and key_file among them",
-}
-_UNSUPPORTED_TLS = {
-    "cert": "is not supported: name a file with cert_file",
-    "client_ca": "is not supported: name a file with client_ca_file",
-    "curve_preferences": "is not supported: leave it out; OpenSSL's own order is used",
-    "key": "is not supported: name a file with key_file",
-}
 _RATE_LIMIT_OFF = {None, "", "0", "0s"}
-KEYS = {
-    "": _Web.__struct_fields__,
-    "tls_server_config": _Tls.__struct_fields__,
-    "http_server_config": _Http.__struct_fields__,
-    "rate_limit": _RateLimit.__struct_fields__,
-}
-"""All keys of the format, by section."""
 
 
 def load(path: Path) -> WebConfig:
     """Read the file. Certificates are named, not yet read. Raises ConfigError."""
     try:
-        web = convert(read_yaml(path), _Web, _EXPECTED)
-        _check_rate_limit(web.rate_limit or _RateLimit())
+        web = convert(read_yaml(path), WebFile, EXPECTED)
+        _check_rate_limit(web.rate_limit or RateLimitSection())
         return WebConfig(
-            tls=_tls(web.tls_server_config or _Tls(), path.parent),
+            tls=_tls(web.tls_server_config or TlsSection(), path.parent),
             users=_users(web.basic_auth_users or {}),
-            headers=_headers(web.http_server_config or _Http()),
+            headers=_headers(web.http_server_config or HttpSection()),
         )
     except SchemaError as error:
         raise ConfigError(f"{path}: {_explain(error)}") from None
@@ -178,11 +110,11 @@ def _explain(error: SchemaError) -> str:
         return str(error)
     known = KEYS[error.path.rpartition(".")[0]]
     return str(error) + known_keys(
-        error.unknown, [key for key in known if key not in {"rate_limit", *_UNSUPPORTED_TLS}]
+        error.unknown, [key for key in known if key not in {"rate_limit", *UNSUPPORTED_TLS}]
     )
 
 
-def _check_rate_limit(rate_limit: _RateLimit) -> None:
+def _check_rate_limit(rate_limit: RateLimitSection) -> None:
     if rate_limit.interval not in _RATE_LIMIT_OFF:
         raise SchemaError(
             "rate_limit",
@@ -190,11 +122,11 @@ def _check_rate_limit(rate_limit: _RateLimit) -> None:
         )
 
 
-def _tls(tls: _Tls, directory: Path) -> TlsConfig | None:
+def _tls(tls: TlsSection, directory: Path) -> TlsConfig | None:
     section = "tls_server_config."
-    if not any(getattr(tls, key) for key in _Tls.__struct_fields__):
+    if not any(getattr(tls, key) for key in TlsSection.__struct_fields__):
         return None
-    for key, problem in _UNSUPPORTED_TLS.items():
+    for key, problem in UNSUPPORTED_TLS.items():
         if getattr(tls, key):
             raise SchemaError(f"{section}{key}", problem)
     if not tls.cert_file:
@@ -202,8 +134,8 @@ def _tls(tls: _Tls, directory: Path) -> TlsConfig | None:
     if not tls.key_file:
         raise SchemaError(f"{section}key_file", "is missing")
     verification = _client_verification(section, tls)
-    min_version = _choice(f"{section}min_version", tls.min_version, "TLS12", _VERSIONS)
-    max_version = _choice(f"{section}max_version", tls.max_version, "TLS13", _VERSIONS)
+    min_version = _choice(f"{section}min_version", tls.min_version, "TLS12", VERSIONS)
+    max_version = _choice(f"{section}max_version", tls.max_version, "TLS13", VERSIONS)
     if max_version < min_version:
         raise SchemaError(f"{section}max_version", "must not be below min_version")
     ciphers = _ciphers(f"{section}cipher_suites", tls.cipher_suites or [])
@@ -227,7 +159,7 @@ def _tls(tls: _Tls, directory: Path) -> TlsConfig | None:
     )
 
 
-def _client_verification(section: str, tls: _Tls) -> ssl.VerifyMode:
+def _client_verification(section: str, tls: TlsSection) -> ssl.VerifyMode:
     path = f"{section}client_auth_type"
     if tls.client_auth_type in _UNVERIFIED:
         raise SchemaError(
@@ -235,7 +167,7 @@ def _client_verification(section: str, tls: _Tls) -> ssl.VerifyMode:
             f"{tls.client_auth_type} is not supported, as anyone can make a certificate that nobody "
             "verifies: expected RequireAndVerifyClientCert",
         )
-    verification = _choice(path, tls.client_auth_type, "NoClientCert", _VERIFY)
+    verification = _choice(path, tls.client_auth_type, "NoClientCert", CLIENT_AUTH_TYPES)
     if verification == ssl.CERT_NONE and tls.client_ca_file:
         raise SchemaError(f"{section}client_ca_file", "does nothing without client_auth_type")
     if verification != ssl.CERT_REQUIRED and tls.client_allowed_sans is not None:
@@ -291,23 +223,23 @@ def _users(users: Mapping[str, str | None]) -> dict[bytes, bytes]:
         if ":" in name:
             raise SchemaError(path, "a name cannot have a colon in it")
         match = _HASH.fullmatch(text or "")
-        if not match or int(match["cost"]) not in _COSTS:
-            raise SchemaError(path, f"expected {_BCRYPT}")
+        if not match or int(match["cost"]) not in COSTS:
+            raise SchemaError(path, f"expected {BCRYPT_HASH}")
         hashes[name.encode()] = match[0].encode()
     return hashes
 
 
-def _headers(http: _Http) -> dict[bytes, bytes]:
+def _headers(http: HttpSection) -> dict[bytes, bytes]:
     _boolean(
         "http_server_config.http2", http.http2, default=True
     )  # checked only: HTTP/1.1 is spoken either way
     headers = {}
     for name, text in (http.headers or {}).items():
         path = f"http_server_config.headers.{showable(name)}"
-        if name not in _HEADERS:
-            raise SchemaError(path, f"unknown header{known_keys(name, tuple(_HEADERS))}")
+        if name not in HEADERS:
+            raise SchemaError(path, f"unknown header{known_keys(name, tuple(HEADERS))}")
         value = re.sub(r"[\r\n\t]", " ", text or "").strip()
-        accepted = _HEADERS[name]
+        accepted = HEADERS[name]
         if accepted and value and value not in accepted:
             raise SchemaError(path, f"{_quoted(value)}is not supported: expected {' or '.join(accepted)}")
         if re.search(r"[\x00-\x1f\x7f]", value):

@@ -17,7 +17,7 @@ from exporter.model import (
     Reason,
     Status,
 )
-from exporter.web import config as web_config
+from exporter.web import config_schema as web_config
 from tests.stress.hostile import BAD, UNUSUAL
 from tests.support.documents import table
 from tests.support.running import ROOT
