@@ -41,7 +41,7 @@ def test_another_machine_is_refused_with_one_line_until_the_first_has_ended(
 ) -> None:
     simulator = started.simulator()
     config = tmp_path / "config.yaml"
-    config.write_text(json.dumps({"base_url": simulator.url, "api_key": "S3CR+T", "credits": False}))
+    config.write_text(json.dumps({"base_url": simulator.url, "api_key": "S3CR+T/key", "credits": False}))
     files = (f"--config.file={config}", f"--state.dir={state}")
     first = started.exporter(*files)
     first.line("poll succeeded")
