@@ -207,6 +207,10 @@ class Backfill:
                     self._check_limit_is_shared()
                     if isinstance(permission, Wait):
                         poll = not_before(poll, self._clock.monotonic() + permission.seconds)
+                        logger.debug(
+                            "waiting for the rate limit",
+                            extra={"seconds": round(permission.seconds, 2), "reason": permission.reason},
+                        )
                         continue
                     return ask(key, permission.deadline), key
             except Failure as failure:

@@ -94,13 +94,18 @@ class Poller:
 
     def step(self) -> float:
         """Send one request if one is due and permitted. Return the seconds until there may be something to do."""
+        is_held = False
         while request := self._next_request():
             if self._send(request):
                 self._store.save()
                 return 0.0
+            is_held = True
         with self._lock:
             seconds = self._queue.next() - self._clock.monotonic()
-            return min(seconds, _CHECK_KEYS_SECONDS if self._rejected else _LONGEST_SLEEP)
+            longest = _CHECK_KEYS_SECONDS if self._rejected else _LONGEST_SLEEP
+        if not is_held:
+            logger.debug("nothing is due", extra={"next_poll_in": format_duration(seconds)})
+        return min(seconds, longest)
 
     def _next_request(self) -> _Request | None:
         with self._lock:
@@ -122,8 +127,9 @@ class Poller:
             limiter = self._limiters.for_key(request.key)
             with limiter.request(request.settings.timeout) as permission:
                 if isinstance(permission, Wait):
-                    self._hold(request, permission.seconds)
+                    self._hold(request, permission)
                     return False
+                logger.debug("polling", extra={"account": request.account, "query": request.query})
                 if request.query is Query.SUBACCOUNTS:
                     number = self._accounts.lists.next_page(request.account)
                     page = request.client.fetch_subaccounts(number, request.key, permission.deadline)
@@ -139,11 +145,16 @@ class Poller:
                 self._record(request, started, merge, failure)
         return True
 
-    def _hold(self, request: _Request, seconds: float) -> None:
-        until = self._clock.monotonic() + seconds
+    def _hold(self, request: _Request, wait: Wait) -> None:
+        until = self._clock.monotonic() + wait.seconds
         logger.debug(
             "waiting for the rate limit",
-            extra={"account": request.account, "query": request.query, "seconds": round(seconds, 1)},
+            extra={
+                "account": request.account,
+                "query": request.query,
+                "seconds": round(wait.seconds, 2),
+                "reason": wait.reason,
+            },
         )
         with self._lock:
             if request.settings.limit_scope == "all":

@@ -11,6 +11,7 @@ first request waits as if one had just been given up.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 LimitScope = Literal["all", "account"]
@@ -35,11 +36,22 @@ class Permission:
     deadline: float
 
 
+class WaitReason(StrEnum):
+    """Why a request must wait, for the log."""
+
+    INTERVAL = "the interval to the last request"
+    ANOTHER_PROCESS = "the last request of another process"
+    UNKNOWN_PAST = "unknown what was requested before"
+    LOCK_BUSY = "another process holds the lock"
+    ANOTHER_MACHINE = "another machine uses the state directory"
+
+
 @dataclass(frozen=True)
 class Wait:
     """No request may be sent yet: ask again in `seconds`."""
 
     seconds: float
+    reason: WaitReason = WaitReason.INTERVAL
 
 
 @dataclass(frozen=True)
@@ -73,10 +85,11 @@ def decide(
     permitted = max(known)
     if permitted <= now:
         return Permission(now + timeout)
-    reserved_by_another = own is None or permitted > own + TOLERANCE
     seconds = permitted - now
+    if own is not None and permitted <= own + TOLERANCE:
+        return Wait(seconds)
     # The other process's answer may permit it sooner.
-    return Wait(min(seconds, _RECHECK_SECONDS) if reserved_by_another else seconds)
+    return Wait(min(seconds, _RECHECK_SECONDS), WaitReason.ANOTHER_PROCESS)
 
 
 def settled(own: float, stored: float, reserved: float) -> float:

@@ -19,6 +19,7 @@ from exporter.ratelimit.decision import (
     Permission,
     UnknownPast,
     Wait,
+    WaitReason,
     decide,
     request_interval,
     settled,
@@ -109,7 +110,7 @@ class RateLimiter:
                 with self._file.locked() as file:
                     return self._acquire(file, timeout)
             except LockBusyError as busy:
-                return Wait(busy.retry_seconds)
+                return busy.wait
 
     def release(self, *, answered: bool) -> None:
         """Let the interval to the next request begin now."""
@@ -163,7 +164,7 @@ class RateLimiter:
             extra={"seconds": round(seconds, 1)},
         )
         self._own = self._unknown_past_until = now + seconds
-        return Wait(seconds)
+        return Wait(seconds, WaitReason.UNKNOWN_PAST)
 
     def _settle(self, file: HeldLockFile | None) -> None:
         """Replace this process's reservation in the file by the instant that holds since its request ended."""

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NoReturn
 
-from exporter.ratelimit.decision import LimitScope
+from exporter.ratelimit.decision import LimitScope, Wait, WaitReason
 from exporter.state.claim import overwrite
 from exporter.state.directory import DirectoryInUseError, StateDirectory
 
@@ -20,16 +20,17 @@ FILE_NAME = "pace"
 KEY_FILE_PREFIX = "pace-"
 _VERSION = "pace-1"
 _MAX_BYTES = 256
-_RETRY_REFUSED_SECONDS = 5.0
+_WAIT_FOR_LOCK = Wait(0.05, WaitReason.LOCK_BUSY)
+_WAIT_FOR_OTHER_MACHINE = Wait(5.0, WaitReason.ANOTHER_MACHINE)
 _KEY_FILE = re.compile(KEY_FILE_PREFIX + "[0-9a-f]{16}")
 
 
 class LockBusyError(Exception):
-    """The lock is not to be had at this moment. Try again in `retry_seconds`."""
+    """The lock is not to be had at this moment, and for how long to wait."""
 
-    def __init__(self, retry_seconds: float = 0.05) -> None:
+    def __init__(self, wait: Wait = _WAIT_FOR_LOCK) -> None:
         super().__init__()
-        self.retry_seconds = retry_seconds
+        self.wait = wait
 
 
 class HeldLockFile:
@@ -113,7 +114,7 @@ class LockFile:
 
     def _refuse(self, error: DirectoryInUseError) -> NoReturn:
         self.directory.refused(self.name, error)
-        raise LockBusyError(_RETRY_REFUSED_SECONDS) from None
+        raise LockBusyError(_WAIT_FOR_OTHER_MACHINE) from None
 
     def _open(self) -> int:
         scope: LimitScope = "all" if self.name == FILE_NAME else "account"

@@ -134,6 +134,26 @@ def test_figures_survive_a_kill_and_are_served_before_the_first_poll(started: St
     assert restarted.series("sms_") == figures
 
 
+def test_of_many_reloads_while_a_request_hangs_the_last_one_shows_at_once(
+    started: Started, state: Path
+) -> None:
+    simulator = started.simulator()
+    order(simulator, misbehave="hang")
+    exporter = exporter_of(started, simulator, state)
+    eventually(lambda: asked(simulator))
+    begin = time.monotonic()
+    for number in range(200):
+        account = {"name": f"account-{number}", "api_key": KEY}
+        (state.parent / "config.yaml").write_text(
+            json.dumps({"base_url": simulator.url, "accounts": [account]})
+        )
+        assert requests.post(f"{exporter.url}/-/reload", timeout=10).text == "reloaded\n"
+    shown = exporter.series("smspartner_poll_failing")
+    assert {re.findall(r'account="([^"]*)"', series)[0] for series in shown} == {"account-199"}
+    assert time.monotonic() - begin < 25, "the request hangs for 30 s"
+    assert len(asked(simulator)) == 1
+
+
 def test_scrapes_are_answered_while_a_poll_hangs_and_cause_no_request(started: Started, state: Path) -> None:
     simulator = started.simulator()
     exporter = exporter_of(started, simulator, state)

@@ -22,7 +22,7 @@ from exporter.model import (
     Reason,
 )
 from exporter.polling.poller import Poller
-from exporter.ratelimit.decision import LimitScope
+from exporter.ratelimit.decision import LimitScope, WaitReason
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
@@ -457,6 +457,25 @@ def test_other_statistics_are_asked_for_at_once(clock: FakeClock) -> None:
     bench.poller.reconfigure(single(statistics=DateRange(date(2024, 1, 1), date(2024, 12, 31))), bench.client)
     bench.run(20)
     assert len(bench.client.times(Query.STATISTICS)) == 2
+
+
+def test_at_debug_level_the_log_tells_each_poll_and_each_wait_with_its_reason(
+    clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    bench = Bench(clock, single(current_month=False, poll_interval=300))
+    bench.run(350)
+    lines = [(line.message, vars(line).get("reason"), vars(line).get("query")) for line in caplog.records]
+    assert lines[:6] == [
+        ("polling", None, Query.STATISTICS),
+        ("poll succeeded", None, Query.STATISTICS),
+        ("waiting for the rate limit", WaitReason.INTERVAL, Query.CREDITS),
+        ("polling", None, Query.CREDITS),
+        ("poll succeeded", None, Query.CREDITS),
+        ("nothing is due", None, None),
+    ]
+    assert ("polling", None, Query.STATISTICS) in lines[6:]
+    assert KEY not in caplog.text
 
 
 @pytest.mark.parametrize("by", ["a reload", "a restart"])

@@ -7,6 +7,7 @@ from exporter.ratelimit.decision import (
     Permission,
     UnknownPast,
     Wait,
+    WaitReason,
     decide,
     request_interval,
     settled,
@@ -34,16 +35,22 @@ def test_the_intervals_follow_from_the_limit(
         pytest.param(900, None, UnknownPast(), id="the file was lost while running"),
         pytest.param(None, NOW + LATEST_PLAUSIBLE + 1, UnknownPast(), id="an instant no deadline explains"),
         pytest.param(900, NOW + LATEST_PLAUSIBLE + 1, UnknownPast(), id="the same, while running"),
-        pytest.param(None, NOW + LATEST_PLAUSIBLE, Wait(1), id="the last plausible instant"),
+        pytest.param(
+            None, NOW + LATEST_PLAUSIBLE, Wait(1, WaitReason.ANOTHER_PROCESS), id="the last plausible instant"
+        ),
         pytest.param(None, 900, GO, id="a restart after the interval"),
         pytest.param(None, NOW, GO, id="a restart at the instant"),
-        pytest.param(None, NOW + 0.5, Wait(0.5), id="a restart just before the instant"),
-        pytest.param(None, NOW + 40, Wait(1), id="a restart during another's request"),
+        pytest.param(
+            None, NOW + 0.5, Wait(0.5, WaitReason.ANOTHER_PROCESS), id="a restart just before the instant"
+        ),
+        pytest.param(
+            None, NOW + 40, Wait(1, WaitReason.ANOTHER_PROCESS), id="a restart during another's request"
+        ),
         pytest.param(900, 900, GO, id="the interval is over"),
         pytest.param(NOW + 12, NOW + 12, Wait(12), id="the own interval runs: nobody brings it forward"),
         pytest.param(NOW + 12, NOW + 12 + 1e-6, Wait(12), id="the same, as rounded in the file"),
-        pytest.param(900, NOW + 40, Wait(1), id="another's request is under way"),
-        pytest.param(NOW + 12, NOW + 40, Wait(1), id="both"),
+        pytest.param(900, NOW + 40, Wait(1, WaitReason.ANOTHER_PROCESS), id="another's request is under way"),
+        pytest.param(NOW + 12, NOW + 40, Wait(1, WaitReason.ANOTHER_PROCESS), id="both"),
         pytest.param(NOW + 12, 900, Wait(12), id="an old file was put back"),
     ],
 )
@@ -52,6 +59,7 @@ def test_with_a_lock_file(own: float | None, stored: float | None, decision: obj
     if isinstance(decision, Wait):
         assert isinstance(result, Wait)
         assert result.seconds == pytest.approx(decision.seconds, abs=1e-5)
+        assert result.reason is decision.reason
     else:
         assert result == decision
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.ratelimit.decision import MAX_TIMEOUT, Permission, Wait
+from exporter.ratelimit.decision import MAX_TIMEOUT, Permission, Wait, WaitReason
 from exporter.ratelimit.limiter import RateLimiter, boot_id
 from exporter.ratelimit.lock_file import FILE_NAME, LockFile
 from exporter.state.directory import StateDirectory
@@ -80,7 +80,7 @@ def test_permission_names_the_deadline(clock: FakeClock) -> None:
 def test_another_process_waits_for_the_answer_not_for_the_deadline(tmp_path: Path, clock: FakeClock) -> None:
     one, other = limiter_in(tmp_path, clock), limiter_in(tmp_path, clock)
     acquire(one, clock)
-    assert other.try_acquire(TIMEOUT) == Wait(1.0)
+    assert other.try_acquire(TIMEOUT) == Wait(1.0, WaitReason.ANOTHER_PROCESS)
     clock.advance(0.3)
     one.release(answered=True)
     assert acquire(other, clock) == pytest.approx(PACE, abs=0.01)
@@ -238,7 +238,7 @@ def test_a_held_lock_is_never_waited_for(tmp_path: Path, clock: FakeClock) -> No
     clock.advance(900)
     with (tmp_path / FILE_NAME).open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert limiter.try_acquire(TIMEOUT) == Wait(0.05)
+        assert limiter.try_acquire(TIMEOUT) == Wait(0.05, WaitReason.LOCK_BUSY)
     acquire(limiter, clock)
     with (tmp_path / FILE_NAME).open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.ratelimit import limiter as limiter_module
-from exporter.ratelimit.decision import Wait
+from exporter.ratelimit.decision import Wait, WaitReason
 from exporter.ratelimit.limiter import RateLimiter, boot_id
 from exporter.ratelimit.lock_file import LockFile
 from exporter.state.directory import StateDirectory
@@ -32,7 +32,7 @@ class Machine:
     @property
     def is_refused(self) -> bool:
         wait = self.limiter.try_acquire(TIMEOUT)
-        return wait == Wait(5) and not self.directory.writable
+        return wait == Wait(5, WaitReason.ANOTHER_MACHINE) and not self.directory.writable
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
