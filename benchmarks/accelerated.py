@@ -15,6 +15,7 @@ from exporter.config import loader as config
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.service import Service
 from exporter.state.directory import StateDirectory
+from exporter.state.store import Store
 from exporter.web.server import listen
 
 
@@ -51,7 +52,7 @@ def main() -> int:
     settings = config.load(Path(configuration), os.environ, None)
     directory = StateDirectory(Path(state))
     limiters = RateLimiters(settings.requests_per_minute, clock, directory)
-    service = Service(settings, lambda: settings, limiters, directory, clock, "/metrics")
+    service = Service(settings, lambda: settings, limiters, Store(directory), directory, clock, "/metrics")
     with listen("127.0.0.1", int(port)) as listening:
         return asyncio.run(service.run([listening]))
 

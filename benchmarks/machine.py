@@ -45,7 +45,7 @@ def describe() -> list[str]:
         platform.machine(),
     )
     memory = int(_lines("/proc/meminfo")[0].split()[1]) >> 20
-    packages = ("prometheus_client", "uvicorn", "h11", "requests", "msgspec")
+    packages = ("prometheus_client", "uvicorn", "httptools", "requests", "msgspec")
     return [
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"{model}, {len(_CORES)} processors, {memory} GB, Linux {platform.release()}",

@@ -19,7 +19,7 @@ _IMPORTS = {
     "asyncio, ssl, http and others of the standard library": "asyncio, ssl, logging, json, http.client, argparse",
     "prometheus_client": "prometheus_client",
     "requests, urllib3": "requests",
-    "uvicorn, h11": "uvicorn.protocols.http.h11_impl",
+    "uvicorn, httptools": "uvicorn.protocols.http.httptools_impl",
     "msgspec, PyYAML": "msgspec, yaml",
     "the exporter's modules": "exporter.cli",
 }

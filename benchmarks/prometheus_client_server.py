@@ -20,17 +20,19 @@ from exporter.metrics import families as metrics
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.service import Service
 from exporter.state.directory import StateDirectory
+from exporter.state.store import Store
 
 
 class Everything(Collector):
     """Collects what the exporter does."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, store: Store, service: Service) -> None:
+        self._store = store
         self._service = service
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families as they are now."""
-        yield from metrics.collect(self._service._store.snapshot, self._service._status(), time.time())
+        yield from metrics.collect(self._store.snapshot, self._service.status(), time.time())
         yield from PROCESS_COLLECTOR.collect()
 
     def describe(self) -> list[Metric]:
@@ -44,9 +46,10 @@ def main() -> None:
     clock = SystemClock()
     settings = config.load(Path(configuration), os.environ, None)
     limiters = RateLimiters(settings.requests_per_minute, clock)
-    service = Service(settings, lambda: settings, limiters, StateDirectory(Path(state)), clock, "/metrics")
+    store = Store(StateDirectory(Path(state)))
+    service = Service(settings, lambda: settings, limiters, store, None, clock, "/metrics")
     registry = CollectorRegistry()
-    registry.register(Everything(service))
+    registry.register(Everything(store, service))
     start_http_server(int(port), "127.0.0.1", registry)
     threading.Event().wait()
 

@@ -11,7 +11,7 @@ from benchmarks.table import number, table
 from exporter.durations import plural
 
 CONNECTIONS = (1, 32)
-_AIMS = {NODE: (2.0, 2.5), BLACKBOX: (2.0, 2.5), PYTHON_PEER: (10.0, 10.0)}
+_AIMS = {NODE: (3.0, 3.0), BLACKBOX: (2.0, 2.5), PYTHON_PEER: (5.0, 10.0)}
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,19 @@
 
 import contextlib
 import os
-import signal
 import sys
 from typing import NoReturn
 
+from exporter import signals
+
 
 def main() -> NoReturn:
-    """Run the command; told to end before it polls, end at once."""
-    if_told_early = 1 if sys.argv[1:2] == ["backfill"] else 0
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Not by an exception: Python's own ending restores the default action, by which a second signal kills.
-        signal.signal(number, lambda *_: os._exit(if_told_early))
-    if if_told_early == 0:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a configuration to read again
+    """Run the command."""
+    is_backfill = sys.argv[1:2] == ["backfill"]
+    signals.end_at_once(1 if is_backfill else 0)
+    if not is_backfill:
+        signals.ignore_reload()
+    # These imports take a while, in which a signal must already end the process in order.
     from exporter import log  # noqa: PLC0415
     from exporter.cli import main as run  # noqa: PLC0415
 

@@ -24,6 +24,7 @@ from exporter.durations import format_duration, plural
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.service import Service
 from exporter.state.directory import DirectoryInUseError, StateDirectory
+from exporter.state.store import Store
 from exporter.web.security import WebSecurity
 from exporter.web.server import ListenError, format_address, listen, parse_listen_address
 
@@ -110,7 +111,16 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
         return 0
     with _listening(flags.listen_addresses) as sockets:
         limiters, directory = _paces_and_directory(flags, settings, demo_url, clock)
-        service = Service(settings, read_settings, limiters, directory, clock, flags.telemetry_path, security)
+        service = Service(
+            settings,
+            read_settings,
+            limiters,
+            Store(directory),
+            directory,
+            clock,
+            flags.telemetry_path,
+            security,
+        )
         logger.info(
             "listening",
             extra={

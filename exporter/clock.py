@@ -32,3 +32,11 @@ class SystemClock:
     def wait(self, event: threading.Event, seconds: float) -> None:
         """Return when `event` is set or `seconds` have passed, whichever is first."""
         event.wait(seconds)
+
+
+def wall_clock_offset(clock: Clock) -> float:
+    """Return what turns an instant of the monotonic clock into Unix time, to a tenth of a second.
+
+    Rounded, it stays the same as long as nobody sets the wall clock.
+    """
+    return round(clock.time() - clock.monotonic(), 1)

@@ -4,15 +4,16 @@ import argparse
 import logging
 import os
 import re
-import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TextIO
 
-from exporter import log
+from exporter import log, signals
 from exporter.api.client import Client
 from exporter.api.transport import Transport
 from exporter.arguments import PROGRAM, Parser, add_common_flags, state_dir
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 SERVICE_STATE_DIRECTORY = Path("/var/lib/smspartner-exporter")
 """Where the systemd unit and the container image keep the state."""
 
-_LOOK_FOR_SIGNAL_EVERY = 0.2
 _ENDS_WITHIN = 1.0
 
 
@@ -137,7 +137,7 @@ def run(
 def _run_until_signal(backfill: Backfill) -> None:
     """Run in a thread of its own, which a signal to the main thread ends. Raises BackfillError."""
     outcome: Future[None] = Future()
-    signals: list[int] = []
+    ended: SimpleQueue[None] = SimpleQueue()  # a signal's handler may put, whatever it interrupts
 
     def work() -> None:
         try:
@@ -145,20 +145,14 @@ def _run_until_signal(backfill: Backfill) -> None:
             outcome.set_result(None)
         except Exception as error:
             outcome.set_exception(error)
+        ended.put(None)
 
-    before = {
-        number: signal.signal(number, lambda received, _: signals.append(received))
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    thread = threading.Thread(target=work, name="backfill", daemon=True)
-    thread.start()
-    while thread.is_alive() and not signals:
-        thread.join(_LOOK_FOR_SIGNAL_EVERY)
-    if signals:
+    with signals.handled(end=partial(ended.put, None)):
+        thread = threading.Thread(target=work, name="backfill", daemon=True)
+        thread.start()
+        ended.get()
         backfill.stop()
         thread.join(_ENDS_WITHIN)
-    for number, handler in before.items():
-        signal.signal(number, handler)
     if not outcome.done():
         raise BackfillError("stopped")
     outcome.result()

@@ -4,7 +4,6 @@ import gzip
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from itertools import chain, takewhile
-from typing import NamedTuple
 
 from prometheus_client import exposition as text
 from prometheus_client.metrics_core import Metric
@@ -12,27 +11,10 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from exporter.clock import Clock
+from exporter.metrics.negotiation import OPENMETRICS, TEXT, Format
 
 _FRESH_FOR = 1.0
 _GZIP_LEVEL = 4  # 9, the usual choice, takes three times as long for 3 % less
-_TEXT = "text/plain; version=0.0.4; charset=utf-8"
-_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-
-class Variant(NamedTuple):
-    """One of the forms the metrics are served in."""
-
-    openmetrics: bool
-    compressed: bool
-
-
-@dataclass(frozen=True)
-class Page:
-    """What answers a scrape."""
-
-    content_type: str
-    body: bytes
-    compressed: bool
 
 
 @dataclass(frozen=True)
@@ -91,42 +73,25 @@ class _Families(Collector):
 
 
 class Exposition:
-    """Renders `parts` in the format that a scraper accepts, and remembers it for a second."""
+    """Renders `parts`, and remembers each form of the page for a second."""
 
     def __init__(self, parts: Callable[[], Iterable[Part]], clock: Clock) -> None:
         self._parts = parts
         self._clock = clock
-        self._encoders = {False: _Encoder(text.generate_latest), True: _Encoder(openmetrics.generate_latest)}
-        self._rendered: dict[Variant, tuple[float, Page]] = {}
+        self._encoders = {
+            TEXT: _Encoder(text.generate_latest),
+            OPENMETRICS: _Encoder(openmetrics.generate_latest),
+        }
+        self._rendered: dict[Format, tuple[float, bytes]] = {}
 
-    def render(self, accept: str, compress: bool) -> Page:
-        """Return the page for an Accept header, compressed with gzip if asked for."""
-        return self.page(variant(accept, compress))
-
-    def page(self, variant: Variant) -> Page:
+    def render(self, form: Format) -> bytes:
         """Return the page in one of its forms: the same one within a second."""
         now = self._clock.monotonic()
-        rendered = self._rendered.get(variant)
+        rendered = self._rendered.get(form)
         if rendered and now - rendered[0] < _FRESH_FOR:
             return rendered[1]
-        body = self._encoders[variant.openmetrics].encode(self._parts())
-        if variant.compressed:
+        body = self._encoders[form.content_type].encode(self._parts())
+        if form.compressed:
             body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
-        page = Page(_OPENMETRICS if variant.openmetrics else _TEXT, body, variant.compressed)
-        self._rendered[variant] = (now, page)
-        return page
-
-
-def variant(accept: str, compress: bool) -> Variant:
-    """Return the form that an Accept header asks for."""
-    return Variant(_accepts_openmetrics(accept), compress)
-
-
-def _accepts_openmetrics(accept: str) -> bool:
-    # prometheus_client's choose_encoder raises on a malformed version and promises versions nobody knows yet.
-    for offer in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in offer.split(";"))
-        versions = [part for part in parameters if part.startswith("version=")]
-        if kind == "application/openmetrics-text" and versions in ([], ["version=1.0.0"]):
-            return True
-    return False
+        self._rendered[form] = (now, body)
+        return body

@@ -1,10 +1,12 @@
 """The simulated API by itself: ``python -m exporter.simulator --port PORT``."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
+from queue import SimpleQueue
 
+from exporter import signals
 from exporter.simulator.server import Answer
 from exporter.simulator.simulator import Simulator, serve
 
@@ -40,12 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve_until_signal(answer: Answer, host: str, port: int) -> int:
     """Serve until SIGTERM or SIGINT. Print the base URL once it listens; return the exit status."""
-    endings = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, endings)  # before any thread starts, so that sigwait gets them
+    ended: SimpleQueue[None] = SimpleQueue()
     try:
-        with serve(answer, host, port) as server:
+        with signals.handled(end=partial(ended.put, None)), serve(answer, host, port) as server:
             print(server.base_url, flush=True)
-            signal.sigwait(endings)
+            ended.get()
     except (OSError, OverflowError) as problem:
         print(f"simulator: cannot listen on {host}:{port}: {problem}", file=sys.stderr)
         return 1

@@ -81,6 +81,6 @@ def _problems(status: Status, not_ready_reason: str | None) -> list[Advice]:
         problems.append(STATE_NOT_WRITABLE)
     if not status.reload_successful:
         problems.append(RELOAD_FAILED)
-    if not_ready_reason:
+    if not_ready_reason is not None:
         problems.append(Advice("Not ready", f"{not_ready_reason[0].upper()}{not_ready_reason[1:]}."))
     return problems

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
-from exporter.metrics.exposition import Exposition, Page, Variant, variant
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.negotiation import negotiate
 from exporter.status_page.assets import CONTENT_SECURITY_POLICY, SCRIPT, SCRIPT_PATH
 
 Scope = MutableMapping[str, Any]
@@ -39,12 +39,12 @@ class Pages:
     exposition: Exposition
     status_page: Callable[[str | None], str]
     """The page for people, given the account that the address asks for."""
-    healthy: Callable[[], str]
-    """Why the process cannot work any more; empty while it can."""
-    ready: Callable[[], str]
-    """What is still missing; empty once every account has figures."""
-    reload: Callable[[], str]
-    """Read the configuration again; return what is wrong with it, or nothing."""
+    health_problem: Callable[[], str | None]
+    """Why the process cannot work any more; None if it can."""
+    not_ready_reason: Callable[[], str | None]
+    """What is still missing; None once every account has figures."""
+    reload: Callable[[], str | None]
+    """Read the configuration again; return what is wrong with it, or None."""
 
 
 class Application:
@@ -52,12 +52,11 @@ class Application:
 
     def __init__(self, pages: Pages, telemetry_path: str) -> None:
         self._pages = pages
-        self._telemetry_path = telemetry_path
         readable: dict[str, Callable[[Scope], Response]] = {
             "/": self._status_page,
             SCRIPT_PATH: lambda _: Response(200, SCRIPT, _JAVASCRIPT),
-            "/-/healthy": lambda _: _verdict("healthy", pages.healthy()),
-            "/-/ready": lambda _: _verdict("ready", pages.ready()),
+            "/-/healthy": lambda _: _verdict("healthy", pages.health_problem()),
+            "/-/ready": lambda _: _verdict("ready", pages.not_ready_reason()),
         }
         self._routes = {path: {"GET": page, "HEAD": page} for path, page in readable.items()}
         self._routes["/-/reload"] = {"POST": self._reload}
@@ -79,18 +78,13 @@ class Application:
             return Response(405, b"Method Not Allowed\n", headers=(("allow", ", ".join(methods)),))
         return handler(scope)
 
-    def variant(self, scope: Scope) -> Variant | None:
-        """Return the form in which a request asks for the metrics; None where it asks for something else."""
-        if (scope["method"], scope["path"]) != ("GET", self._telemetry_path):
-            return None
-        return _variant(scope)
-
-    def page(self, variant: Variant) -> Page:
-        """Return the metrics in one of their forms."""
-        return self._pages.exposition.page(variant)
-
     def _metrics(self, scope: Scope) -> Response:
-        return reply_with(self.page(_variant(scope)))
+        form = negotiate(header(scope, b"accept"), header(scope, b"accept-encoding"))
+        vary = ("vary", "Accept, Accept-Encoding")
+        if form is None:
+            return Response(406, b"Not Acceptable\n", headers=(vary,))
+        encoding = (("content-encoding", "gzip"),) if form.compressed else ()
+        return Response(200, self._pages.exposition.render(form), form.content_type, (vary, *encoding))
 
     def _status_page(self, scope: Scope) -> Response:
         query = scope.get("query_string", b"")[:_MAX_QUERY].decode("latin-1")
@@ -100,13 +94,9 @@ class Application:
 
     def _reload(self, _: Scope) -> Response:
         problem = self._pages.reload()
-        return Response(500, f"{problem}\n".encode()) if problem else Response(200, b"reloaded\n")
-
-
-def reply_with(page: Page) -> Response:
-    """Return the reply to a scrape."""
-    encoding = (("content-encoding", "gzip"),) if page.compressed else ()
-    return Response(200, page.body, page.content_type, (("vary", "Accept, Accept-Encoding"), *encoding))
+        if problem is None:
+            return Response(200, b"reloaded\n")
+        return Response(500, f"{problem}\n".encode())
 
 
 async def send_reply(reply: Response, scope: Scope, send: Send) -> None:
@@ -114,13 +104,6 @@ async def send_reply(reply: Response, scope: Scope, send: Send) -> None:
     body = b"" if scope["method"] == "HEAD" else reply.body
     await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply)})
     await send({"type": "http.response.body", "body": body})
-
-
-def encode_reply(reply: Response) -> bytes:
-    """Return a reply as HTTP/1.1 writes it on a connection that stays open."""
-    status = HTTPStatus(reply.status)
-    head = b"".join(b"%b: %b\r\n" % one for one in _headers(reply))
-    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, status.phrase.encode(), head, reply.body)
 
 
 def _headers(reply: Response) -> list[tuple[bytes, bytes]]:
@@ -134,27 +117,13 @@ def _headers(reply: Response) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
-def _verdict(state: str, problem: str) -> Response:
-    return (
-        Response(503, f"not {state}: {problem}\n".encode())
-        if problem
-        else Response(200, f"{state}\n".encode())
-    )
+def _verdict(state: str, problem: str | None) -> Response:
+    if problem is None:
+        return Response(200, f"{state}\n".encode())
+    return Response(503, f"not {state}: {problem}\n".encode())
 
 
 def header(scope: Scope, name: bytes) -> str:
     """Return a request's header, cut where nothing sensible is that long; empty where it is not there."""
     values = [value for key, value in scope["headers"] if key == name]
     return b",".join(values)[:_MAX_HEADER].decode("latin-1")
-
-
-def _variant(scope: Scope) -> Variant:
-    return variant(header(scope, b"accept"), _accepts_gzip(header(scope, b"accept-encoding")))
-
-
-def _accepts_gzip(accept_encoding: str) -> bool:
-    for offer in accept_encoding.lower().split(","):
-        coding, _, quality = offer.partition(";")
-        if coding.strip() == "gzip":
-            return quality.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False

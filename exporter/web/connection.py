@@ -4,19 +4,22 @@ import asyncio
 import ssl
 from typing import Any
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from exporter.web.repeats import Repeats
 from exporter.web.security import WebSecurity
 
 MAX_OPEN = 32
 """Connections at once. Under TLS, each costs half a megabyte; a Prometheus server keeps one."""
 DEADLINE = 10
 """Seconds from a connection's or a request's first byte to the end of the answer."""
+MAX_REQUEST = 16 << 10
+"""Bytes that a request may have, its body included: no page here takes a body."""
+MAX_UNPARSED = 64 << 10
+"""Bytes of further requests that may wait, when more come, for the answer to another."""
+_PARSED_AT_ONCE = 1024  # pipelined requests wait as bytes: parsed, they take fifty times the memory
 
 
-class Connection(H11Protocol):
+class Connection(HttpToolsProtocol):
     """Speaks TLS if it is configured, and closes itself when a request takes too long.
 
     Between requests it stays open as long as uvicorn's keep-alive. Where too many are open, the least worth goes.
@@ -26,15 +29,14 @@ class Connection(H11Protocol):
         self,
         open_connections: set["Connection"],
         security: WebSecurity | None,
-        repeats: Repeats | None,
         **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
         self._open = open_connections
         self._security = security
-        self._repeats = repeats
         self._raw: asyncio.Transport
-        self._early = b""
+        self._unparsed = bytearray()
+        self._request_size = 0
         self._made = False
         self._answered = False
         self._since = 0.0
@@ -77,30 +79,42 @@ class Connection(H11Protocol):
             return
         self._made = True
         super().connection_made(transport)
-        if self._early:
-            self.data_received(self._early)
+        self._parse()
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
-        if not self._made:  # TLS hands on what came with the handshake before it says that it is done
-            self._early += data
+        if len(self._unparsed) > MAX_UNPARSED:
+            self.abort()
             return
-        if not self._repeats or not self._is_at_rest:
-            super().data_received(data)
-        elif answer := self._repeats.answer(data):
-            self.transport.write(answer)
-            self.on_response_complete()
-        else:
-            super().data_received(data)
-            if self.conn.their_state is h11.DONE and not self.conn.trailing_data[0]:
-                self._repeats.learn(data, self.scope)  # type: ignore[arg-type]
+        self._unparsed += data
+        if self._made:  # TLS hands on what came with the handshake before it says that it is done
+            self._parse()
+
+    def _parse(self) -> None:
+        """Parse what the client sent, as far as no request waits for the answer to another."""
+        while self._unparsed and not (self.pipeline or self.transport.is_closing()):
+            piece = bytes(self._unparsed[:_PARSED_AT_ONCE])
+            del self._unparsed[:_PARSED_AT_ONCE]
+            self._request_size += len(piece)
+            super().data_received(piece)
+            if self._request_size > MAX_REQUEST:
+                self.send_400_response("The request is too large.")
+        if self._unparsed:
+            self.flow.pause_reading()
         self._watch()
 
-    @property
-    def _is_at_rest(self) -> bool:
-        """True where the next byte begins a request, and its answer need not wait for the client to read others."""
-        at_start = self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
-        return at_start and not self.flow.write_paused and not self.transport.is_closing()
+    def on_headers_complete(self) -> None:
+        """Begin to answer a request. What this raises, uvicorn answers with 400."""
+        version = self.parser.get_http_version()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if version not in {"1.0", "1.1"} or hosts > 1 or (version == "1.1" and hosts == 0):
+            raise ValueError("a request needs HTTP/1.0 or 1.1, and with 1.1 one Host")
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Begin to count the next request's bytes."""
+        self._request_size = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
@@ -108,7 +122,7 @@ class Connection(H11Protocol):
         self._since = self.loop.time()
         self._stop_deadline()
         super().on_response_complete()
-        self._watch()
+        self._parse()
 
     def _watch(self) -> None:
         if self.timeout_keep_alive_task:
@@ -135,5 +149,6 @@ class Connection(H11Protocol):
         """Forget the connection."""
         self._open.discard(self)
         self._stop_deadline()
+        self._unparsed.clear()
         if self._made:
             super().connection_lost(exc)

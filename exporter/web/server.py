@@ -11,13 +11,11 @@ import uvicorn
 
 from exporter.web.app import ASGIApplication
 from exporter.web.connection import Connection
-from exporter.web.repeats import Repeats
 from exporter.web.security import WebSecurity
 
 _KEEP_ALIVE = 120  # longer than any scrape interval in use
 _DRAIN = 1
 _BACKLOG = 1024
-_MAX_HEADERS = 16 << 10
 
 
 class ListenError(Exception):
@@ -72,13 +70,12 @@ class Server(uvicorn.Server):
         self,
         application: ASGIApplication,
         security: WebSecurity | None = None,
-        repeats: Repeats | None = None,
     ) -> None:
         self._open: set[Connection] = set()
         super().__init__(
             uvicorn.Config(
                 application,
-                http=functools.partial(Connection, self._open, security, repeats),  # type: ignore[arg-type]
+                http=functools.partial(Connection, self._open, security),  # type: ignore[arg-type]
                 ws="none",
                 loop="none",
                 lifespan="off",
@@ -89,7 +86,6 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=_DRAIN,
-                h11_max_incomplete_event_size=_MAX_HEADERS,
             )
         )
         self._ending = asyncio.Event()

@@ -14,6 +14,7 @@ from exporter.api.envelope import RawReply
 from exporter.api.replies import parse_credits, parse_statistics
 from exporter.metrics.exposition import Exposition, Part
 from exporter.metrics.families import collect
+from exporter.metrics.negotiation import OPENMETRICS, TEXT, Format
 from exporter.model import (
     FIGURE_QUERIES,
     Account,
@@ -79,10 +80,10 @@ def shown(figures: Figures) -> dict[tuple[str, ...], float]:
     formats = [
         {
             (sample.name, *sample.labels.values()): sample.value
-            for family in parse(exposition.render(accept, compress=False).body.decode())
+            for family in parse(exposition.render(Format(content_type, compressed=False)).decode())
             for sample in family.samples
         }
-        for parse, accept in ((parse_text, ""), (parse_openmetrics, "application/openmetrics-text"))
+        for parse, content_type in ((parse_text, TEXT), (parse_openmetrics, OPENMETRICS))
     ]
     assert formats[0] == formats[1]
     return formats[0]

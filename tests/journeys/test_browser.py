@@ -90,10 +90,10 @@ def serving(case: str) -> Iterator[str]:
     status = BROKEN if case.startswith("failing") else STATUS
     pages = Pages(
         exposition=Exposition(lambda: iter(()), FakeClock()),
-        status_page=lambda account: render(CASES[case], status, NOW, "/metrics", "", account),
-        healthy=str,
-        ready=str,
-        reload=str,
+        status_page=lambda account: render(CASES[case], status, NOW, "/metrics", None, account),
+        health_problem=lambda: None,
+        not_ready_reason=lambda: None,
+        reload=lambda: None,
     )
     with listen("127.0.0.1", 0) as listening:
         loop = asyncio.new_event_loop()

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter import __version__
 from exporter.metrics.exposition import Exposition, Part
 from exporter.metrics.families import collect
+from exporter.metrics.negotiation import OPENMETRICS, Format
 from exporter.model import (
     FIGURE_QUERIES,
     Account,
@@ -177,10 +178,8 @@ def families(exposition: str, parse: object) -> dict[str, Metric]:
 
 
 def openmetrics() -> str:
-    page = Exposition(lambda: [Part("all", lambda: collect((ACCOUNT,), STATUS, NOW))], FakeClock()).render(
-        "application/openmetrics-text", compress=False
-    )
-    return page.body.decode()
+    exposition = Exposition(lambda: [Part("all", lambda: collect((ACCOUNT,), STATUS, NOW))], FakeClock())
+    return exposition.render(Format(OPENMETRICS, compressed=False)).decode()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from exporter.model import Account, Failure, MonthFigures, Poll, Query, Reason, 
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.service import Service
+from exporter.state.store import Store
 from exporter.status_page.assets import CONTENT_SECURITY_POLICY
 from exporter.status_page.formatting import ago, ahead, duration, instant, month_name
 from exporter.status_page.page import render
@@ -351,7 +352,7 @@ def application(asked: list[str | None]) -> Application:
         asked.append(chosen)
         return "é"
 
-    pages = Pages(Exposition(lambda: iter(()), FakeClock()), status_page, str, str, str)
+    pages = Pages(Exposition(lambda: iter(()), FakeClock()), status_page, *[lambda: None] * 3)
     return Application(pages, "/metrics")
 
 
@@ -388,7 +389,9 @@ def test_the_script_is_served_at_its_own_path() -> None:
 def test_the_service_shows_its_own_accounts_readiness_and_telemetry_path() -> None:
     settings = Settings((AccountSettings("shop", KeySource(Secret("S3CR+T/of-shop")), monthly_budget=50),))
     clock = FakeClock()
-    service = Service(settings, lambda: settings, RateLimiters(5, clock, None), None, clock, "/other")
+    service = Service(
+        settings, lambda: settings, RateLimiters(5, clock, None), Store(), None, clock, "/other"
+    )
     read = Page(get(service.application(), "/").body.decode())
     assert "No figures yet of shop." in read.texts("p")
     assert read.texts("h2") == ["Not ready", "shop"]

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,12 +9,14 @@ from exporter.api.client import Client
 from exporter.api.envelope import RawReply
 from exporter.config.api_key import KeySource
 from exporter.config.settings import AccountSettings, Settings
+from exporter.metrics import families
 from exporter.model import MonthFigures, Query
 from exporter.months import first_and_last_day, month_end, month_of, month_start, paris_date
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.service import Service
 from exporter.simulator.history import SimulatedAccount
+from exporter.state.store import Store
 from tests.support.fakes import FakeClock
 from tests.support.simulator import MisbehavingSimulator
 
@@ -67,7 +68,10 @@ class World:
                 return Client(world.line, clock, settings.statistics)
 
         limiters = RateLimiters(5, clock, past_is_empty=True)
-        self.service = OnTheLine(self.settings, lambda: self.settings, limiters, None, clock, "/metrics")
+        self._store = Store()
+        self.service = OnTheLine(
+            self.settings, lambda: self.settings, limiters, self._store, None, clock, "/metrics"
+        )
 
     def right_time(self) -> float:
         """What time it really is, Unix seconds."""
@@ -95,7 +99,7 @@ class World:
     def shown(self) -> Shown:
         """Return what a scrape shows now."""
         shown: Shown = {}
-        for family in chain.from_iterable(part.collect() for part in self.service.parts()):
+        for family in families.collect(self._store.snapshot, self.service.status(), self.clock.time()):
             samples = shown.setdefault(family.name, {})
             samples.update(
                 {next(iter(sample.labels.values()), ""): sample.value for sample in family.samples}

@@ -111,6 +111,30 @@ def test_where_too_many_are_open_the_oldest_that_never_asked_goes(monkeypatch: p
     with_server(test, server())
 
 
+def test_a_connection_that_is_being_answered_stays_when_too_many_are_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "MAX_OPEN", 3)
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(scope: Any, receive: Any, send: Any) -> None:
+        asked.set()
+        await may_answer.wait()
+        await answer(scope, receive, send)
+
+    async def test(open_connection: Open) -> None:
+        slow_reader, slow_writer = await open_connection()  # the oldest, and it has never been answered
+        slow_writer.write(REQUEST)
+        await asked.wait()
+        silent = [await open_connection() for _ in range(4)]
+        assert await ended(silent[0][0])
+        assert await ended(silent[1][0])
+        may_answer.set()
+        assert await slow_reader.readuntil(b"answer\n")
+
+    with_server(test, lambda: Server(answer_late))
+
+
 def test_an_unfinished_handshake_is_ended(files: WebFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "DEADLINE", 0.3)
 
@@ -123,6 +147,43 @@ def test_an_unfinished_handshake_is_ended(files: WebFiles, monkeypatch: pytest.M
             assert await ended(reader)
 
     with_server(test, server(WebSecurity(files.write(tls={}))))
+
+
+def test_requests_at_once_are_answered_in_their_order() -> None:
+    async def echo(scope: Any, _receive: Any, send: Any) -> None:
+        await asyncio.sleep(0)
+        await send_reply(Response(200, scope["path"].encode() + b"\n"), scope, send)
+
+    async def test(open_connection: Open) -> None:
+        reader, writer = await open_connection()
+        writer.write(b"".join(b"GET /%d HTTP/1.1\r\nhost: x\r\n\r\n" % number for number in range(500)))
+        for number in range(500):
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readline() == b"/%d\n" % number
+
+    with_server(test, lambda: Server(echo))
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"GET / HTTP/1.1\r\nhost: x\r\nx: ",
+        b"GET /",
+        b"\r\n" * 10_000,
+        b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 999999\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1;x=",
+        b"GET / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: ",
+    ],
+    ids=["header", "target", "empty lines", "body", "chunk extension", "trailer"],
+)
+def test_no_part_of_a_request_may_be_endless(begin: bytes) -> None:
+    async def test(open_connection: Open) -> None:
+        reader, writer = await open_connection()
+        writer.write(begin + b"y" * connection.MAX_REQUEST)
+        text = await reader.read()
+        assert b"HTTP/1.1 400 Bad Request" in text
+
+    with_server(test, server())
 
 
 def test_many_requests_at_once_over_tls(files: WebFiles) -> None:

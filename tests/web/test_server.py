@@ -13,7 +13,7 @@ import requests
 
 from exporter.metrics.exposition import Exposition
 from exporter.web.app import Application, Pages
-from exporter.web.server import ListenError, Server, listen, parse_listen_address
+from exporter.web.server import Server, listen
 from tests.support.fakes import FakeClock
 
 
@@ -24,9 +24,9 @@ class Serving:
         pages = Pages(
             exposition=Exposition(lambda: iter(()), FakeClock()),
             status_page=lambda _: "<h1>Hello</h1>" + " " * 100_000,
-            healthy=lambda: "",
-            ready=lambda: "",
-            reload=lambda: "",
+            health_problem=lambda: None,
+            not_ready_reason=lambda: None,
+            reload=lambda: None,
         )
         self._application = Application(pages, "/metrics")
         self._listening = listen("127.0.0.1", 0)
@@ -121,48 +121,3 @@ def test_it_ends_at_once_whatever_hangs(serving: Serving) -> None:
         connection.close()
     with pytest.raises(ConnectionRefusedError):
         serving.connect()
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        (":10035", ("", 10035)),
-        ("127.0.0.1:0", ("127.0.0.1", 0)),
-        ("[::1]:65535", ("::1", 65535)),
-        ("localhost:9", ("localhost", 9)),
-    ],
-)
-def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
-    assert parse_listen_address(text) == address
-
-
-@pytest.mark.parametrize(
-    "text", ["", "10035", "localhost", ":", ":x", ":65536", ":-1", "::1:80", ":\u0663", "a:b:1"]
-)
-def test_no_address_to_listen_on(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not \[HOST\]:PORT|stands in brackets"):
-        parse_listen_address(text)
-
-
-def test_an_address_in_use() -> None:
-    with (
-        listen("127.0.0.1", 0) as first,
-        pytest.raises(ListenError, match="already in use; choose another with --web"),
-    ):
-        listen("127.0.0.1", first.getsockname()[1])
-
-
-@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".y", "\xe9..b", "1.2.3.4.5"])
-def test_no_such_host_to_listen_on(host: str) -> None:
-    with pytest.raises(ListenError, match="no such host"):
-        listen(host, 0)
-
-
-def test_an_empty_host_is_every_address() -> None:
-    with listen("", 0) as listening:
-        port = listening.getsockname()[1]
-        with socket.create_connection(("127.0.0.1", port), timeout=10):
-            pass
-        if listening.family == socket.AF_INET6:
-            with socket.create_connection(("::1", port), timeout=10):
-                pass

@@ -1,0 +1,44 @@
+"""Signals: SIGTERM and SIGINT end the process, SIGHUP reads the configuration again."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def end_at_once(status: int) -> None:
+    """Let a signal end the process with this status, until `handled` says what else to do."""
+    for number in _ENDING:
+        # Not by an exception: Python's own ending restores the default action, by which a second signal kills.
+        signal.signal(number, lambda *_: os._exit(status))
+
+
+def ignore_reload() -> None:
+    """Ignore SIGHUP: there is no configuration yet to read again."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def handled(end: Callable[[], object], reload: Callable[[], object] | None = None) -> Iterator[None]:
+    """Within, call `end` for each signal to end, and `reload` for each SIGHUP; afterwards, do what was done before.
+
+    Both are called in the main thread between any two instructions: they must not take a lock that it may hold.
+    """
+    handlers = dict.fromkeys(_ENDING, end)
+    if reload:
+        handlers[signal.SIGHUP] = reload
+    before = {number: signal.signal(number, _calling(handler)) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _calling(handler: Callable[[], object]) -> Callable[[int, object], None]:
+    def call(_number: int, _frame: object) -> None:
+        handler()
+
+    return call
