@@ -104,7 +104,7 @@ def test_if_polling_ends_by_an_error_it_is_not_healthy_and_ends_with_status_1(
 
     running.limiters.for_key = fail  # type: ignore[method-assign]
     with listen("127.0.0.1", 0) as listening:
-        assert asyncio.run(running.service.run(listening)) == 1
+        assert asyncio.run(running.service.run([listening])) == 1
     assert running.ask("GET", "/-/healthy") == (503, "not healthy: polling has ended\n")
     assert "CRITICAL" in [record.levelname for record in caplog.records]
 

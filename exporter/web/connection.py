@@ -7,6 +7,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from exporter.web.security import WebSecurity
+from exporter.web.tls_transport import HandshakeLog, TlsSession, TlsTransport, describe
 
 MAX_OPEN = 32
 """Connections at once. Under TLS, each costs half a megabyte; a Prometheus server keeps one."""
@@ -19,76 +20,101 @@ MAX_UNPARSED = 64 << 10
 _PARSED_AT_ONCE = 1024  # pipelined requests wait as bytes: parsed, they take fifty times the memory
 
 
+_PLAIN_HTTP = (
+    b"HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n"
+    b"Client sent an HTTP request to an HTTPS server.\n"
+)
+_WRONG_NAME = (
+    b"HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n"
+    b"The client certificate has no name that client_allowed_sans lists.\n"
+)
+
+
 class Connection(HttpToolsProtocol):
     """Speaks TLS if it is configured, and closes itself when a request takes too long.
 
-    Between requests it stays open as long as uvicorn's keep-alive. Where too many are open, the least worth goes.
+    Between requests it stays open as long as uvicorn's keep-alive. If too many are open, the least useful is closed.
     """
 
     def __init__(
         self,
         open_connections: set["Connection"],
         security: WebSecurity | None,
+        handshake_log: HandshakeLog,
         **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
         self._open = open_connections
         self._security = security
+        self._handshake_log = handshake_log
         self._raw: asyncio.Transport
+        self._tls: TlsSession | None = None
+        self._may_ask = True
         self._unparsed = bytearray()
         self._request_size = 0
-        self._made = False
         self._answered = False
         self._since = 0.0
         self._deadline: asyncio.TimerHandle | None = None
-        self._handshake: asyncio.Task[None] | None = None
 
     @property
     def is_answering(self) -> bool:
         """True while a request waits for the end of its answer."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _worth(self) -> tuple[bool, bool, float]:
+    def _usefulness(self) -> tuple[bool, bool, float]:
         return self.is_answering, self._answered, self._since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection."""
         if len(self._open) >= MAX_OPEN:
-            min(self._open, key=Connection._worth).abort()
+            min(self._open, key=Connection._usefulness).abort()
         self._open.add(self)
         self._raw = transport
         self._since = self.loop.time()
         self._deadline = self.loop.call_later(DEADLINE, self.abort)
         if self._security and (context := self._security.context):
-            self._handshake = self.loop.create_task(self._start_tls(self._security, context))
+            self._tls = TlsSession(context)
         else:
-            self._made = True
             super().connection_made(transport)
-
-    async def _start_tls(self, security: WebSecurity, context: ssl.SSLContext) -> None:
-        if self._raw.is_closing():
-            return
-        try:
-            transport = await self.loop.start_tls(
-                self._raw, self, context, server_side=True, ssl_handshake_timeout=DEADLINE
-            )
-        except OSError:
-            transport = None
-        if transport is None or not security.allows_client(transport.get_extra_info("ssl_object")):
-            self.abort()
-            return
-        self._made = True
-        super().connection_made(transport)
-        self._parse()
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
+        plain = self._decrypt(self._tls, self._security, data) if self._tls and self._security else data
         if len(self._unparsed) > MAX_UNPARSED:
             self.abort()
-            return
-        self._unparsed += data
-        if self._made:  # TLS hands on what came with the handshake before it says that it is done
+        elif plain and not self._may_ask:
+            self.transport.write(_WRONG_NAME)
+            self.transport.close()
+        elif plain:
+            self._unparsed += plain
             self._parse()
+
+    def _decrypt(self, tls: TlsSession, security: WebSecurity, data: bytes) -> bytes:
+        was_established = tls.is_established
+        try:
+            plain = tls.decrypt(data)
+        except ssl.SSLError as error:
+            self._end_tls(tls, error)
+            return b""
+        self._raw.write(tls.pending())
+        if tls.is_established and not was_established:
+            super().connection_made(TlsTransport(self._raw, tls))
+            self._may_ask = security.allows_client(tls.connection)
+            if not self._may_ask:
+                self._log_refusal("no name in its certificate is one of client_allowed_sans")
+        if tls.is_ended:
+            self.transport.close()
+        return plain
+
+    def _end_tls(self, tls: TlsSession, error: ssl.SSLError) -> None:
+        """Close the connection, and tell the client and the log why."""
+        self._raw.write(_PLAIN_HTTP if error.reason == "HTTP_REQUEST" else tls.pending())
+        self._raw.close()
+        self._log_refusal(describe(error))
+
+    def _log_refusal(self, reason: str) -> None:
+        client, *_ = self._raw.get_extra_info("peername") or ("unknown",)
+        self._handshake_log.refused(client, reason, self.loop.time())
 
     def _parse(self) -> None:
         """Parse what the client sent, as far as no request waits for the answer to another."""
@@ -127,7 +153,7 @@ class Connection(HttpToolsProtocol):
     def _watch(self) -> None:
         if self.timeout_keep_alive_task:
             self._stop_deadline()
-        elif not self._deadline:
+        elif not self._deadline and self in self._open:
             self._deadline = self.loop.call_later(DEADLINE, self.abort)
 
     def _stop_deadline(self) -> None:
@@ -146,9 +172,13 @@ class Connection(HttpToolsProtocol):
         self._raw.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and whatever would keep it in memory until the next garbage collection."""
         self._open.discard(self)
         self._stop_deadline()
         self._unparsed.clear()
-        if self._made:
+        if self.transport:
             super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        # All of these call this connection back.
+        self.pipeline.clear()
+        del self.cycle, self.parser

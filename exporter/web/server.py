@@ -12,6 +12,7 @@ import uvicorn
 from exporter.web.app import ASGIApplication
 from exporter.web.connection import Connection
 from exporter.web.security import WebSecurity
+from exporter.web.tls_transport import HandshakeLog
 
 _KEEP_ALIVE = 120  # longer than any scrape interval in use
 _DRAIN = 1
@@ -75,7 +76,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,
-                http=functools.partial(Connection, self._open, security),  # type: ignore[arg-type]
+                http=functools.partial(Connection, self._open, security, HandshakeLog()),  # type: ignore[arg-type]
                 ws="none",
                 loop="none",
                 lifespan="off",

@@ -91,7 +91,9 @@ def test_no_client_comes_in_without_a_certificate_and_an_allowed_name(
     exporter = behind_tls(started, files.write(tls=tls))
     assert get(exporter, files, cert=files.client("prometheus.example")).ok
     assert get(exporter, files, cert=files.client("0:0:0:0:0:0:0:1")).ok
-    for names, ca in ((), None), (("other.example",), None), (("prometheus.example",), trustme.CA()):
+    refused = get(exporter, files, cert=files.client("other.example"))
+    assert (refused.status_code, "sms" in refused.text) == (403, False)
+    for names, ca in ((), None), (("prometheus.example",), trustme.CA()):
         certificate = files.client(*names, ca=ca) if names else None
         with pytest.raises((requests.ConnectionError, requests.exceptions.SSLError)):
             get(exporter, files, cert=certificate)
