@@ -131,6 +131,8 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
                 "poll_interval": format_duration(settings.poll_interval),
                 "state_dir": directory.path if directory else None,
                 "web_config_file": flags.web_config_file,
+                "tls": "on" if security and security.config.tls else "off",
+                "logins": "on" if security and security.config.users else "off",
             },
         )
         return asyncio.run(service.run(list(sockets.values())))

@@ -92,7 +92,9 @@ class Application:
         page = self._pages.status_page(account).encode()
         return Response(200, page, _HTML, (("content-security-policy", CONTENT_SECURITY_POLICY),))
 
-    def _reload(self, _: Scope) -> Response:
+    def _reload(self, scope: Scope) -> Response:
+        if _is_cross_site(scope):
+            return Response(403, b"Forbidden: a page of another site sends this request\n")
         problem = self._pages.reload()
         if problem is None:
             return Response(200, b"reloaded\n")
@@ -112,9 +114,18 @@ def _headers(reply: Response) -> list[tuple[bytes, bytes]]:
         ("content-length", str(len(reply.body))),
         ("date", formatdate(usegmt=True)),
         ("x-content-type-options", "nosniff"),
+        ("cache-control", "no-store"),
         *reply.headers,
     )
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def _is_cross_site(scope: Scope) -> bool:
+    """Say whether a page of another site sends a request, as browsers tell. Other clients tell nothing."""
+    if site := header(scope, b"sec-fetch-site"):
+        return site not in {"same-origin", "none"}
+    origin = header(scope, b"origin")
+    return bool(origin) and origin.partition("://")[2] != header(scope, b"host")
 
 
 def _verdict(state: str, problem: str | None) -> Response:

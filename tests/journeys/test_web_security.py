@@ -48,6 +48,7 @@ def test_prometheus_scrapes_over_tls_with_a_password(
     started: Started, files: WebFiles, tmp_path: Path
 ) -> None:
     exporter = behind_tls(started, files.write(tls={}, basic_auth_users={"prom": hashed(cost=10)}))
+    exporter.line("msg=listening .*tls=on logins=on")
     config = {
         "global": {"scrape_interval": "1s"},
         "scrape_configs": [

@@ -94,6 +94,7 @@ def test_what_can_be_read(application: Application, path: str, content_type: str
     assert (answer.status, answer.headers["content-type"], answer.body) == (200, content_type, body)
     assert answer.headers["content-length"] == str(len(body))
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["date"].endswith(" GMT")
     assert ask(application, path, "HEAD") == replace(answer, body=b"")
 
@@ -142,6 +143,26 @@ def test_reloading() -> None:
     assert (refused.status, refused.body) == (500, b"config.yaml: api_key: is empty\n")
     accepted = ask(application, "/-/reload", "POST")
     assert (accepted.status, accepted.body, reload.count) == (200, b"reloaded\n", 2)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "exporter:10035", "origin": "http://exporter:10035"}, 200),
+        ({"sec_fetch_site": "same-origin", "origin": "https://other.name", "host": "behind-a-proxy"}, 200),
+        ({"sec_fetch_site": "none"}, 200),
+        ({"sec_fetch_site": "cross-site", "origin": "http://evil.example"}, 403),
+        ({"sec_fetch_site": "same-site"}, 403),
+        ({"host": "localhost:10035", "origin": "http://evil.example"}, 403),
+        ({"host": "localhost:10035", "origin": "http://localhost:3000"}, 403),
+        ({"host": "localhost:10035", "origin": "null"}, 403),
+    ],
+)
+def test_no_page_of_another_site_can_reload(headers: dict[str, str], status: int) -> None:
+    reload = Reloads()
+    answer = ask(Application(replace(pages(), reload=reload), "/metrics"), "/-/reload", "POST", **headers)
+    assert (answer.status, reload.count) == (status, 1 if status == 200 else 0)
 
 
 @pytest.mark.parametrize(("path", "state"), [("/-/healthy", "healthy"), ("/-/ready", "ready")])

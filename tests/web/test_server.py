@@ -102,6 +102,14 @@ def test_what_is_no_request_is_refused(serving: Serving, request_bytes: bytes) -
     assert requests.get(serving.url, timeout=10).ok
 
 
+def test_a_target_may_be_a_whole_url(serving: Serving) -> None:
+    with serving.connect() as connection:
+        connection.sendall(b"GET http://any.host:1/-/healthy?x HTTP/1.1\r\nhost: x\r\n\r\n")
+        reply = connection.recv(1000)
+        assert reply.startswith(b"HTTP/1.1 200 ")
+        assert reply.endswith(b"\r\n\r\nhealthy\n")
+
+
 def test_silent_connections_hinder_nobody(serving: Serving) -> None:
     silent = [serving.connect() for _ in range(50)]
     for connection in silent[::2]:
