@@ -137,7 +137,7 @@ def down_to_http(fire: Field) -> str:
 
 FAILURES: Mapping[str, tuple[Reason, Setting]] = {
     "rejected": (Reason.KEY_REJECTED, api(refusal(10, message=ECHO))),
-    "rejected by a page": (Reason.KEY_REJECTED, api(reply(ECHO, "401 Unauthorized"))),
+    "a page under 401": (Reason.INVALID_REPLY, api(reply(ECHO, "401 Unauthorized"))),
     "denied": (Reason.ACCESS_DENIED, api(refusal(96, error=[{"elementId": KEY, "message": URL}]))),
     "limited": (Reason.RATE_LIMITED, api(reply(ECHO, "429 No", f"Retry-After: {quote(KEY)}"))),
     "an unknown code": (Reason.SERVER_ERROR, api(refusal(555, message=f"{'x' * 100}{KEY}"))),

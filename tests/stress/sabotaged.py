@@ -92,7 +92,7 @@ def _add_to_the_body(owner: Any, name: str, key: str) -> None:
 
 
 DEFECTS: dict[str, Callable[[], None]] = {
-    "asking": lambda: _before(api.Client, "fetch", _fail),
+    "asking": lambda: _before(api.Client, "fetch_history", _fail),
     "asking for a month": lambda: _before(api.Client, "fetch_month", _fail),
     "exchanging": lambda: _before(requests.Session, "send", _fail),
     "reading the reply": lambda: _before(transport, "_read_body", _fail),
