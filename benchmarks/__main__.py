@@ -1,14 +1,11 @@
 """Measures everything, prints it, and writes it into ``benchmarks/RESULTS.md``. Takes about ten minutes."""
 
-import contextlib
-import importlib.util
-import io
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import days, machine, memory, scrapes, starts
+from benchmarks import days, limit, machine, memory, scrapes, starts
 from benchmarks.contestants import Field
 from benchmarks.report import Measured, Weight, write
 from tests.support.running import Started
@@ -50,20 +47,9 @@ def _measure(field: Field) -> Measured:
     _say("some minutes as in production")
     production = days.measure(field)
     _say("the limit")
-    limit = _limit(field.missing)
     return Measured(
-        loads, weights, first_scrape, starts.installed_mb(), long, production, limit, field.missing
+        loads, weights, first_scrape, starts.installed_mb(), long, production, limit.report(), field.missing
     )
-
-
-def _limit(missing: list[str]) -> str:
-    """Return what `benchmarks.limit` prints."""
-    if not importlib.util.find_spec("benchmarks.limit"):
-        missing.append("benchmarks.limit")
-        return ""
-    with contextlib.redirect_stdout(io.StringIO()) as output:
-        importlib.import_module("benchmarks.limit").main()
-    return output.getvalue()
 
 
 def _say(what: str) -> None:
