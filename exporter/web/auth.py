@@ -44,21 +44,23 @@ class FairLock:
             raise
 
     def _leave(self, client: str, turn: asyncio.Future[None]) -> None:
-        turns = self._waiting[client]
-        turns.remove(turn)
-        if not turns:
-            del self._waiting[client]
+        turns = self._waiting.get(client, deque())
+        if turn in turns:
+            turns.remove(turn)
+            if not turns:
+                del self._waiting[client]
 
     def release(self) -> None:
         """Let the next client go on."""
-        if not self._waiting:
-            self._locked = False
-            return
-        client, turns = self._waiting.popitem(last=False)
-        turn = turns.popleft()
-        if turns:
-            self._waiting[client] = turns
-        turn.set_result(None)
+        while self._waiting:
+            client, turns = self._waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[client] = turns
+            if not turn.done():  # cancelled in this very moment, it is still in the queue
+                turn.set_result(None)
+                return
+        self._locked = False
 
 
 class PasswordChecker:

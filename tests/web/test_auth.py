@@ -15,7 +15,7 @@ import pytest
 
 from exporter.web import auth
 from exporter.web.app import Response, send_reply
-from exporter.web.auth import PasswordChecker, SecurityMiddleware
+from exporter.web.auth import FairLock, PasswordChecker, SecurityMiddleware
 from exporter.web.security import WebSecurity
 from tests.support.web_security import PASSWORD, WebFiles, hashed
 
@@ -440,3 +440,18 @@ def test_configured_headers_replace_ours_in_every_reply(files: WebFiles, authori
     assert replied["x-frame-options"] == "deny"
     assert replied["strict-transport-security"] == "max-age=1"
     assert replied["x-content-type-options"] == "nosniff"
+
+
+def test_a_request_that_is_cancelled_when_its_turn_comes_does_not_keep_the_lock() -> None:
+    async def test() -> None:
+        lock = FairLock()
+        await lock.acquire("a")
+        waiting = asyncio.create_task(lock.acquire("b"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        lock.release()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.wait_for(lock.acquire("c"), 1)
+
+    asyncio.run(test())
