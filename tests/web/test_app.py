@@ -96,7 +96,9 @@ def test_what_can_be_read(application: Application, path: str, content_type: str
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["date"].endswith(" GMT")
-    assert ask(application, path, "HEAD") == replace(answer, body=b"")
+    head = ask(application, path, "HEAD")
+    same_second = {**answer.headers, "date": head.headers["date"]}
+    assert head == replace(answer, headers=same_second, body=b"")
 
 
 @pytest.mark.parametrize("path", READABLE)
