@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -12,7 +11,7 @@ from exporter.config.settings import Settings
 from exporter.durations import format_duration
 from exporter.model import Account, Failure, Poll, Query, Reason, RequestStats, SubaccountPage
 from exporter.polling.accounts import SUBACCOUNTS_INTERVAL, PolledAccounts, subaccount_name
-from exporter.polling.queries import Fetcher, Merge, ask
+from exporter.polling.queries import Fetcher, Merge, PollRequest, ask
 from exporter.polling.queue import PollQueue
 from exporter.polling.schedule import NEEDS_ANOTHER_KEY, after_failure, after_success, due_by, not_before
 from exporter.ratelimit.decision import Wait
@@ -24,17 +23,6 @@ logger = logging.getLogger(__name__)
 
 _CHECK_KEYS_SECONDS = 5.0
 _LONGEST_SLEEP = 60.0
-
-
-@dataclass(frozen=True)
-class _Request:
-    """A query that is due, with what it is asked with: a reload changes nothing about it."""
-
-    account: str | None
-    query: Query
-    key: Secret
-    client: Fetcher
-    settings: Settings
 
 
 class Poller:
@@ -107,7 +95,7 @@ class Poller:
             logger.debug("nothing is due", extra={"next_poll_in": format_duration(seconds)})
         return min(seconds, longest)
 
-    def _next_request(self) -> _Request | None:
+    def _next_request(self) -> PollRequest | None:
         with self._lock:
             self._check_changed_keys()
             due = None if self._stopping else self._queue.due(self._clock.monotonic())
@@ -115,9 +103,11 @@ class Poller:
                 return None
             account, query = due
             self._asking = self._client
-            return _Request(account, query, self._accounts[account].key.read(), self._client, self._settings)
+            return PollRequest(
+                account, query, self._accounts[account].key.read(), self._client, self._settings
+            )
 
-    def _send(self, request: _Request) -> bool:
+    def _send(self, request: PollRequest) -> bool:
         """Send a request and record how it ended. Return False if the rate limiter does not permit it yet."""
         merge: Merge | None = None
         page: SubaccountPage | None = None
@@ -145,7 +135,7 @@ class Poller:
                 self._record(request, started, merge, failure)
         return True
 
-    def _hold(self, request: _Request, wait: Wait) -> None:
+    def _hold(self, request: PollRequest, wait: Wait) -> None:
         until = self._clock.monotonic() + wait.seconds
         logger.debug(
             "waiting for the rate limit",
@@ -162,7 +152,7 @@ class Poller:
             else:
                 self._queue.hold(request.account, until)
 
-    def _is_wanted(self, request: _Request) -> bool:
+    def _is_wanted(self, request: PollRequest) -> bool:
         """Return whether the answer still belongs to what is configured now."""
         asked, now = request.settings, self._settings
         if self._stopping or request.account not in self._accounts or asked.base_url != now.base_url:
@@ -175,7 +165,7 @@ class Poller:
         return not is_other_range and self._accounts[request.account].key.read() == request.key
 
     def _record(
-        self, request: _Request, started: float, merge: Merge | None, failure: Failure | None
+        self, request: PollRequest, started: float, merge: Merge | None, failure: Failure | None
     ) -> None:
         account, query, now = self._store.account(request.account), request.query, self._clock.monotonic()
         before = account.polls[query]
@@ -202,7 +192,7 @@ class Poller:
         )
         self._publish(updated, key=self._accounts.owner_key(request.account))
 
-    def _after_success(self, request: _Request, before: Poll, started: float) -> Poll:
+    def _after_success(self, request: PollRequest, before: Poll, started: float) -> Poll:
         if request.query is not Query.SUBACCOUNTS:
             return after_success(started, self.poll_interval)
         if self._accounts.lists.next_page(request.account) > 1:
@@ -211,7 +201,7 @@ class Poller:
             )  # a list has succeeded when its last page is there
         return after_success(started, SUBACCOUNTS_INTERVAL)
 
-    def _take_page(self, request: _Request, page: SubaccountPage) -> Failure | None:
+    def _take_page(self, request: PollRequest, page: SubaccountPage) -> Failure | None:
         """Take a page of an account's sub-accounts. Once its list is complete, poll exactly those that it has."""
         try:
             if not self._accounts.lists.take(request.account, request.key, page):
@@ -231,7 +221,7 @@ class Poller:
         self._store.publish_subaccounts(parent.name, [each.id for each in listed], request.key)
         return None
 
-    def _note_rejection(self, request: _Request, failure: Failure | None) -> None:
+    def _note_rejection(self, request: PollRequest, failure: Failure | None) -> None:
         if failure and failure.reason in NEEDS_ANOTHER_KEY:
             self._rejected[request.account, request.query] = request.key
         else:
@@ -292,7 +282,7 @@ class Poller:
             self._queue.put(account)
 
 
-def _log(request: _Request, before: Poll, poll: Poll, now: float) -> None:
+def _log(request: PollRequest, before: Poll, poll: Poll, now: float) -> None:
     fields = {"account": request.account, "query": request.query.value}
     if poll.reason:
         why = {"reason": poll.reason, "detail": poll.detail, "next_try_in": format_duration(poll.due - now)}

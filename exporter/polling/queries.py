@@ -4,9 +4,11 @@ The list of sub-accounts is asked for page by page, and is no figure: `polling.s
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from exporter.clock import Clock
+from exporter.config.settings import Settings
 from exporter.model import Credits, Figures, MonthFigures, Query, SubaccountPage
 from exporter.months import month_of, paris_date
 from exporter.secret import Secret
@@ -32,6 +34,17 @@ class Fetcher(Protocol):
 
     def cut_off(self) -> None:
         """End a running request at once, from another thread."""
+
+
+@dataclass(frozen=True)
+class PollRequest:
+    """A query that is due, with what it is asked with: a reload changes nothing about it."""
+
+    account: str | None
+    query: Query
+    key: Secret
+    client: Fetcher
+    settings: Settings
 
 
 def ask(client: Fetcher, query: Query, key: Secret, deadline: float, clock: Clock) -> Merge:
