@@ -22,7 +22,7 @@ RUN export PYTHONPYCACHEPREFIX="$PYTHONPATH/bytecode" \
 
 FROM ${PYTHON_IMAGE}
 ARG PYTHON_IMAGE
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="smspartner-exporter" \
       org.opencontainers.image.description="Prometheus exporter for SMS Partner" \
