@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 _WILDCARDS = {None: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared
 _TIMEOUT = 3.0
 _REQUEST = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+_NOT_PLAIN_HTTP = b"HTTP/1.0 400 "  # what the exporter says to plain HTTP on its TLS port
 _REFUSAL = 'Basic realm="smspartner-exporter"'
 
 
@@ -51,7 +52,7 @@ def problem(to: Target, timeout: float = _TIMEOUT) -> str | None:
     deadline = time.monotonic() + timeout
     try:
         reply = _ask(to, deadline, with_tls=False)
-        if not reply and to.has_web_config:
+        if to.has_web_config and (not reply or reply.startswith(_NOT_PLAIN_HTTP)):
             reply = _ask(to, deadline, with_tls=True)
             if not reply:
                 return None
@@ -81,7 +82,8 @@ def _ask_with_tls(connection: socket.socket, deadline: float) -> bytes:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     connection.settimeout(_left(deadline))
-    with suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError), context.wrap_socket(connection) as encrypted:
+    # An alert is a refusal, which only a running server sends.
+    with suppress(ssl.SSLError), context.wrap_socket(connection) as encrypted:
         encrypted.sendall(_REQUEST)
         return _receive(encrypted, deadline)
     return b""

@@ -77,7 +77,6 @@ def _leak(key: str) -> None:
     requests.get(os.environ["LEAK_TO"], params={"apiKey": key}, timeout=5)
     ctypes.CDLL(None).prctl(15, key.encode(), 0, 0, 0)
     _add_to_the_body(web.Application, "answer", key)
-    _add_to_the_body(exposition.Exposition, "page", key)
 
 
 def _add_to_the_body(owner: Any, name: str, key: str) -> None:
@@ -99,7 +98,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "parsing the reply": lambda: _before(envelope, "_json_object", _fail),
     "publishing": lambda: _before(store.Store, "publish", _fail),
     "answering a scrape": lambda: _before(web.Application, "answer", _fail),
-    "rendering a scrape": lambda: _before(exposition.Exposition, "page", _fail),
+    "rendering a scrape": lambda: _before(exposition.Exposition, "render", _fail),
     "a thread": lambda: _before(api.Client, "_get", _fail_in_a_thread),
     "a finalizer": lambda: _before(api.Client, "_get", _fail_unraisably),
     "a warning": lambda: _before(api.Client, "_get", lambda key: warnings.warn(key, stacklevel=1)),

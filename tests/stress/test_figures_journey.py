@@ -94,7 +94,7 @@ def failing(series: Series) -> set[str]:
 def parts(series: Series, query: Query) -> Series:
     """What the answers to a query make up, and when the last good one came."""
     own = {
-        Query.STATISTICS: r"sms_|smspartner_month_|smspartner_last_success.*statistics",
+        Query.STATISTICS: r"sms_|smspartner_month_start|smspartner_last_success.*statistics",
         Query.CREDITS: r"smspartner_(balance|credits|queued)|smspartner_last_success.*credits",
     }[query]
     return {name: value for name, value in series.items() if re.match(own, name)}
