@@ -60,7 +60,7 @@ def flags(config: Path, secret: Path, state: Path) -> list[str]:
 def test_the_container_of_the_deployment_works_and_takes_a_new_key(
     podman: Engine, started: Started, tmp_path: Path
 ) -> None:
-    simulator = started.simulator("--api-key=new-key")
+    simulator = started.simulator("--api-key=new-api-key")
     group = POD["securityContext"]["fsGroup"]
     config, state = tmp_path / "config", tmp_path / "state"
     for directory in (config, state):
@@ -73,7 +73,7 @@ def test_the_container_of_the_deployment_works_and_takes_a_new_key(
     as_root("chmod", "2775", state)
     (volume,) = [volume["secret"] for volume in POD["volumes"] if "secret" in volume]
     secret = Secret(tmp_path / "secret", volume["defaultMode"], group)
-    secret.write("old-key\n")
+    secret.write("old-api-key\n")
     for directory in (tmp_path, *tmp_path.parents[:2]):
         directory.chmod(directory.stat().st_mode | 0o011)
 
@@ -98,7 +98,7 @@ def test_the_container_of_the_deployment_works_and_takes_a_new_key(
     assert asked("readinessProbe") == 503
     assert asked("livenessProbe") == 200
 
-    secret.write("new-key\n")
+    secret.write("new-api-key\n")
     eventually(lambda: asked("readinessProbe") == 200, within=60)
     text = requests.get(f"{url}/metrics", timeout=10).text
     assert "\nsmspartner_state_writable 1.0\n" in text
