@@ -15,7 +15,7 @@ _FLAG = re.compile(r"--[a-z.-]{1,40}\Z")
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line. What is given where nothing is expected may be the key: it is not shown.
+    """Says what is wrong in one line. An unexpected argument may be the key: it is not shown.
 
     A flag with an empty value, as templates leave it, counts as not given. A flag given twice is refused.
     """
@@ -128,7 +128,7 @@ def add_common_flags(parser: Parser) -> None:
 
 
 def state_dir(flag: Path | None, environment: Mapping[str, str]) -> Path:
-    """Return where the state is kept. Raises ConfigError where nothing says where."""
+    """Return where the state is kept. Raises ConfigError if nothing tells."""
     if flag:
         return flag
     if given := environment.get("STATE_DIRECTORY"):

@@ -57,7 +57,7 @@ class Failure(Exception):  # noqa: N818 - it is no error of the program
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after
-        """Seconds the provider asks to wait, where it says so."""
+        """Seconds that the provider asks to wait, if it does."""
         self.code = code
         """The provider's own error code, if the reply has one."""
 
@@ -167,7 +167,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 class Poll(msgspec.Struct, frozen=True):
-    """Where one query of one account stands."""
+    """The state of one query of one account."""
 
     due: float
     """When it is asked next, on the monotonic clock."""

@@ -98,7 +98,7 @@ class Service:
             self._poller.run()
         except Exception:
             self._poller_failed = True
-            logger.critical("polling ended by an error of the program: stopping", exc_info=True)
+            logger.critical("polling ended by a programming error: stopping", exc_info=True)
             end()
 
     def status(self) -> Status:

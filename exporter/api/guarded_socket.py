@@ -64,7 +64,7 @@ class GuardedSocket:
         self.was_sent = True
 
     def check(self) -> None:
-        """Refuse to go on after the deadline: the pace counts on it, even if the process was stopped meanwhile."""
+        """Refuse to go on after the deadline, as the rate limiter expects: the process may have been stopped."""
         if self._cut_off or self._clock.monotonic() >= self._deadline:
             raise TimeoutError
 

@@ -40,7 +40,7 @@ class _Session(requests.Session):
 class Transport:
     """GET requests to one host and to no other: no redirects, no ``.netrc``, no cookies kept.
 
-    A proxy from the environment is used for https alone, where it sees the host but not the key.
+    A proxy from the environment is used for https alone: there it sees the host but not the key.
     """
 
     def __init__(self, base_url: str, clock: Clock) -> None:
@@ -111,7 +111,7 @@ class Transport:
         current.set(exchange)
         try:
             reply = self._exchange_once(path, parameters, timeout)
-            exchange.check()  # a body without a length looks complete where it was cut off
+            exchange.check()  # a body without a length looks complete when it was cut off
             exchange.close()
             outcome.set_result(reply)
         except Failure as failure:
@@ -144,7 +144,7 @@ class Transport:
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
-    """Return the seconds that a Retry-After header asks for, given as such or as a date; None where it says nothing."""
+    """Return the seconds that a Retry-After header asks for, given as such or as a date; None if it says nothing."""
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
         return float(value)
     date = parse_date(value)
@@ -152,7 +152,7 @@ def parse_retry_after(value: str, now: float) -> float | None:
 
 
 def parse_date(value: str) -> float | None:
-    """Return the Unix time that a header names; None where it names none."""
+    """Return the Unix time that a header names; None if it names none."""
     try:
         return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Past months of every account: asked for one by one at the exporter's pace, and kept as they come."""
+"""Past months of every account: asked for one by one within the limit, and kept as they come."""
 
 import logging
 import threading
@@ -42,7 +42,7 @@ class BackfillError(Exception):
 
 
 class AskedMonth(msgspec.Struct, frozen=True):
-    """The answer for one month: its figures, or None where the API has none, and when it was asked (Unix seconds)."""
+    """The answer for one month: its figures, or None if the API has none, and when it was asked (Unix seconds)."""
 
     figures: MonthFigures | None
     asked: float
@@ -124,7 +124,7 @@ class Backfill:
 
     @property
     def seconds_left(self) -> float:
-        """How long the rest takes at the pace, if nothing fails and nobody else asks."""
+        """How long the rest takes within the limit, if nothing fails and nobody else asks."""
         return len(self.missing) * self._limiters.interval
 
     def figures(self) -> dict[str | None, dict[str, MonthFigures]]:

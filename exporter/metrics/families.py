@@ -140,13 +140,13 @@ ACCOUNT_GAUGES = (
     AccountMetric("smspartner_queued_sms", "SMS waiting to go out. API field: toSend of me.", (), _queued),
     AccountMetric(
         "smspartner_monthly_budget",
-        "Budget for a month from the configuration, in the account's currency. Absent where none is set.",
+        "Budget for a month from the configuration, in the account's currency. Absent if none is set.",
         (),
         _budget,
     ),
     AccountMetric(
         "smspartner_up",
-        "1 where the last poll of the endpoint succeeded, else 0. Absent before the first.",
+        "1 if the last poll of the endpoint succeeded, else 0. Absent before the first.",
         ("endpoint",),
         _up,
     ),
@@ -251,7 +251,7 @@ def of_exporter(status: Status) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "smspartner_state_writable",
-        "0 where the state directory cannot be written: then a restart forgets figures and pace.",
+        "0 if the state directory cannot be written: a restart then forgets figures and the time of the last request.",
         status.state_writable,
     )
     yield GaugeMetricFamily(

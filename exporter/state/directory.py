@@ -128,7 +128,7 @@ class StateDirectory:
         if self.writable:
             reason = error.strerror or type(error).__name__
             logger.error(
-                "state directory cannot be written: figures and pace will not survive a restart",
+                "state directory cannot be written: a restart will forget figures and the time of the last request",
                 extra={"dir": self.path, "file": name, "reason": reason},
             )
         self._broken.add(name)

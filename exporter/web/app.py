@@ -135,6 +135,6 @@ def _verdict(state: str, problem: str | None) -> Response:
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """Return a request's header, cut where nothing sensible is that long; empty where it is not there."""
+    """Return a request's header, cut at a length that no sensible one has; empty if it is missing."""
     values = [value for key, value in scope["headers"] if key == name]
     return b",".join(values)[:_MAX_HEADER].decode("latin-1")

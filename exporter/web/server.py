@@ -43,7 +43,7 @@ def format_address(host: str, port: int) -> str:
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; an empty host is every address of the machine. Raises ListenError."""
     try:
-        host.encode("idna")  # where it fails in create_server, a socket stays open
+        host.encode("idna")  # if create_server fails on it, a socket stays open
         if not host and socket.has_dualstack_ipv6():
             with contextlib.suppress(OSError):  # no IPv6 here after all: what follows says what is wrong
                 return _listen("::", port, socket.AF_INET6, dualstack=True)
