@@ -1,5 +1,6 @@
 """The machine: its name, its processors, and what the kernel knows of a process."""
 
+import contextlib
 import os
 import platform
 import shutil
@@ -66,10 +67,10 @@ def _version(name: str, flag: str) -> str:
 
 def cpu_seconds(pid: int) -> float:
     """Return what a process and its children have used, all threads together, to the nanosecond."""
-    own = sum(
-        int(_lines(thread / "schedstat")[0].split()[0]) / 1e9
-        for thread in Path(f"/proc/{pid}/task").iterdir()
-    )
+    own = 0.0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it has just ended
+            own += int(_lines(thread / "schedstat")[0].split()[0]) / 1e9
     return own + sum(cpu_seconds(child) for child in _children(pid))
 
 
