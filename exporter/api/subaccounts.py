@@ -49,7 +49,7 @@ def parse_subaccounts(raw: RawReply, page: int) -> SubaccountPage:
 
     An account without the feature has no sub-accounts: its page is empty, and `permitted` is false.
     """
-    hide_secrets(raw.body)
+    _hide_secrets(raw.body)
     try:
         reply = parse_fields(successful_reply(raw), _Page, _EXPECTED)
     except Failure as failure:
@@ -67,7 +67,7 @@ def parse_subaccounts(raw: RawReply, page: int) -> SubaccountPage:
     )
 
 
-def hide_secrets(body: bytes) -> None:
+def _hide_secrets(body: bytes) -> None:
     """Let the redaction know every key and token in a reply, whether or not the reply can be parsed."""
     for found in _SECRET.findall(body):
         with suppress(ValueError):  # then it is no key

@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from exporter.config.api_key import KeySource
-from exporter.model import Query
+from exporter.model import FIGURE_QUERIES, Query
 from exporter.ratelimit.decision import LimitScope
 
 BASE_URL = "https://api.smspartner.fr/v1"
@@ -85,7 +85,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         asked = {Query.STATISTICS: True, Query.CURRENT_MONTH: self.current_month, Query.CREDITS: self.credits}
-        object.__setattr__(self, "queries", tuple(query for query, wanted in asked.items() if wanted))
+        object.__setattr__(self, "queries", tuple(query for query in FIGURE_QUERIES if asked[query]))
 
 
 def _is_loopback(host: str) -> bool:

@@ -79,11 +79,12 @@ class Store:
 
     def save(self) -> None:
         """Write new figures to disk, up to the first that cannot be written. Those wait for the next time."""
-        for parent, (subaccounts, key) in tuple(self._unsaved_lists.items()):
-            if self._lists.save(parent, subaccounts, key):
+        with self._lock:  # what is unsaved belongs to the API of these files
+            files, lists, unsaved_lists = self._files, self._lists, tuple(self._unsaved_lists.items())
+        for parent, (subaccounts, key) in unsaved_lists:
+            if lists.save(parent, subaccounts, key):
                 with self._lock:
                     self._unsaved_lists.pop(parent, None)
-        files = self._files
         for name, key in tuple(self._unsaved.items()):
             with self._lock:
                 if name not in self._index or self._unsaved.get(name) is not key or files is not self._files:

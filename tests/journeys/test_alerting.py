@@ -17,7 +17,7 @@ import yaml
 
 from exporter.months import month_of, paris_date
 from tests.support.bodies import october
-from tests.support.running import ROOT, Running, Started, eventually, query
+from tests.support.running import ROOT, Running, Started, eventually, order, query
 
 pytestmark = pytest.mark.journey
 
@@ -99,11 +99,6 @@ def start_prometheus(
     return started.prometheus(directory, config)
 
 
-def order(simulator: Running, **orders: object) -> None:
-    url = simulator.url.removesuffix("/v1") + "/simulator"
-    requests.post(url, json={"key": FIRST_KEY, **orders}, timeout=10).raise_for_status()
-
-
 @pytest.mark.long
 def test_who_answers_for_an_account_is_told_in_time(started: Started, tmp_path: Path) -> None:
     key_file = tmp_path / "key"
@@ -126,14 +121,14 @@ def test_who_answers_for_an_account_is_told_in_time(started: Started, tmp_path: 
         assert not query(prometheus, 'ALERTS{alertname="SmsPartnerBudgetExceeded"}')
 
         overspent = october(year=month[:4], m=month[5:], cost="10000.001")
-        order(simulator, misbehave="body", body=overspent.decode())
+        order(simulator, key=FIRST_KEY, misbehave="body", body=overspent.decode())
         for receiver in ("marketing", "on-call"):
             exceeded = inbox.await_alert(receiver, "SmsPartnerBudgetExceeded")
             assert (
                 exceeded["annotations"]["summary"] == f"SMS budget of {month} exceeded by account marketing"
             )
 
-        order(simulator, misbehave="key_rejected")
+        order(simulator, key=FIRST_KEY, misbehave="key_rejected")
         rejected = inbox.await_alert("on-call", "SmsPartnerKeyRejected")
         assert rejected["labels"]["account"] == "marketing"
         assert not inbox.told("marketing", "SmsPartnerBudgetExceeded", "resolved")
@@ -239,7 +234,7 @@ def test_one_sites_outage_leaves_the_other_sites_alerts_alone(started: Started, 
     simulator = started.simulator(f"--api-key={FIRST_KEY}")
     month = month_of(paris_date(time.time()))
     overspent = october(year=month[:4], m=month[5:], cost="2.5")
-    order(simulator, misbehave="body", endpoint="statistics", body=overspent.decode())
+    order(simulator, key=FIRST_KEY, misbehave="body", endpoint="statistics", body=overspent.decode())
     sites = {}
     with receiving() as inbox:
         alertmanager = start_alertmanager(started, tmp_path, inbox)

@@ -11,17 +11,12 @@ import pytest
 import requests
 
 from exporter.metrics import families as metrics
-from tests.support.running import Running, Started, eventually, query
+from tests.support.running import Running, Started, eventually, order, query
 
 pytestmark = pytest.mark.journey
 
 KEY = "S3CR+T/key=%41&é"
 SAMPLE = (Path(__file__).parents[1] / "data" / "cost-resume.json").read_text()
-
-
-def order(simulator: Running, **orders: object) -> None:
-    reply = requests.post(simulator.url.removesuffix("/v1") + "/simulator", json=orders, timeout=5)
-    assert reply.ok, reply.text
 
 
 def asked(simulator: Running) -> list[dict[str, object]]:

@@ -8,16 +8,11 @@ import pytest
 import requests
 
 from tests.stress.search import pages, remains
-from tests.support.running import Running, Started, eventually
+from tests.support.running import Running, Started, eventually, order
 
 pytestmark = pytest.mark.journey
 
 KEY = "S3CR+T/key=%41&é"
-
-
-def order(simulator: Running, **orders: object) -> None:
-    reply = requests.post(simulator.url.removesuffix("/v1") + "/simulator", json=orders, timeout=5)
-    assert reply.ok, reply.text
 
 
 def listed(simulator: Running) -> list[dict[str, Any]]:

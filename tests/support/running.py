@@ -185,3 +185,9 @@ def query(prometheus: Running, promql: str) -> list[Sample]:
     reply = requests.get(f"{prometheus.url}/api/v1/query", params={"query": promql}, timeout=10).json()
     assert reply["status"] == "success", reply
     return [Sample(each["metric"], float(each["value"][1])) for each in reply["data"]["result"]]
+
+
+def order(simulator: Running, **orders: object) -> None:
+    """Tell the simulated API how to behave from now on, with the fields that its `order` takes."""
+    reply = requests.post(simulator.url.removesuffix("/v1") + "/simulator", json=orders, timeout=5)
+    assert reply.ok, reply.text
