@@ -42,10 +42,18 @@ class User:
             (programs / name).symlink_to(TOOLS / tool)
         # The unpacked Alertmanager looks for its templates here; an installed one has them.
         (self._checkout / ".tools").symlink_to(TOOLS.parent)
+        self._note_a_change()
         inherited = {name: value for name, value in os.environ.items() if name.startswith(INHERITED)}
         path = f"{home}/.local/bin:{programs}:{inherited['PATH']}"
         self._environment = {**inherited, "HOME": str(home), "PATH": path}
         self.run("git init --quiet && git add --all && git commit --quiet --message=Everything")
+
+    def _note_a_change(self) -> None:
+        """Leave something to release, as CONTRIBUTING.md asks of whoever changes something."""
+        changelog = self._checkout / "CHANGELOG.md"
+        text = changelog.read_text()
+        if "\n## Unreleased\n" not in text:
+            changelog.write_text(text.replace("\n## ", "\n## Unreleased\n\n- A change.\n\n## ", 1))
 
     def run(self, script: str) -> None:
         """Run a script that must succeed."""
