@@ -9,6 +9,7 @@ import msgspec
 from exporter.api.client import Client
 from exporter.api.transport import Transport
 from exporter.clock import SystemClock
+from exporter.config.settings import Interval
 from exporter.model import FIGURE_QUERIES, Account, Figures, Poll
 from exporter.polling.queries import ask
 from exporter.secret import Secret
@@ -17,6 +18,7 @@ from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
 
 _BUDGET = 500
+_STATISTICS: Interval = "last_twelve_months"
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,10 @@ def plant(directory: Path, accounts: int, base_url: str, **settings: object) -> 
     store.base_url = base_url
     clock = SystemClock()
     polls = {query: Poll(due=clock.monotonic()) for query in FIGURE_QUERIES}
-    store.replace(tuple(Account(name, _BUDGET, Figures(), polls, {}) for name in keys))
+    empty = Figures().asked_with(str(_STATISTICS))
+    store.replace(tuple(Account(name, _BUDGET, empty, polls, {}) for name in keys))
     with serve(Simulator(requests_per_minute=None).answer) as server:
-        client = Client(Transport(server.base_url, clock), clock, "last_twelve_months")
+        client = Client(Transport(server.base_url, clock), clock, _STATISTICS)
         for account in store.snapshot:
             key = Secret(keys[account.name])
             figures = account.figures

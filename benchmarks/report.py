@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks import days, machine, memory, scrapes
-from benchmarks.contestants import EXPORTER, Contestant
+from benchmarks.contestants import EXPORTER, PYTHON_PEER, Contestant
 from benchmarks.days import Days
 from benchmarks.memory import Long
 from benchmarks.scrapes import Results
@@ -76,7 +76,7 @@ def _aims(measured: Measured) -> str:
         for weight in measured.weights
         if (weight.contestant.name, weight.contestant.accounts) == (EXPORTER, 1)
     ]
-    start, seconds = measured.first_scrape[EXPORTER], measured.days.a_day[EXPORTER]
+    start, seconds = measured.first_scrape[EXPORTER], measured.days.a_day
     resident = max(own.mb_at_start, own.mb_after_scrapes, *(mb for _, mb in measured.long.steps))
     rows = [
         *scrapes.aims(measured.scrapes),
@@ -87,7 +87,11 @@ def _aims(measured: Measured) -> str:
             measured.long.growth < 1,
         ),
         ("first scrape within 0.5 s of exec", f"{number(start)} s", start < 0.5),
-        ("less than 10 CPU seconds a day", f"{number(seconds)} s", seconds < 10),
+        (
+            "less CPU than prometheus_client's server, as they are scraped in production",
+            f"{number(seconds[EXPORTER] / seconds[PYTHON_PEER])} times",
+            seconds[EXPORTER] < seconds[PYTHON_PEER],
+        ),
     ]
     return table(
         ("aim", "measured", ""),
