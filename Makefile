@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test test-all test-more check check-docs check-browser check-dashboard check-container check-systemd
-.PHONY: fire check-kubernetes check-versions test-fast dashboard kubernetes bench lock version dist clean
+.PHONY: fire fire-web check-kubernetes check-versions test-fast dashboard kubernetes bench lock version dist clean
 DASHBOARD := grafana/dashboards/smspartner.json
 
 demo: .venv/run  ## run the exporter on a simulated SMS Partner API
@@ -34,7 +34,7 @@ check-kubernetes: .venv/dev .tools/bin/kustomize  ## build the manifests, and ch
 	$(BIN)/pytest tests/deploy/kubernetes/check_manifests.py
 
 check-container: .venv/dev .tools/container/base.tar .tools/stack/complete  ## build the image, run it and compose.yaml, without a registry; as root or with sudo
-	$(BIN)/pytest -rP tests/deploy/container/check_*.py
+	$(BIN)/pytest -rP -m "not fire" tests/deploy/container/check_*.py
 
 check-systemd: .venv/dev .tools/container/systemd.tar  ## let systemd check the unit and run it; as root or with sudo
 	tests/deploy/systemd/check-unit
@@ -46,6 +46,9 @@ check-versions: .venv/dev  ## the fast tests with the oldest and the newest vers
 fire: .venv/dev  ## attack the limit for ten minutes in each of many ways, all at once, and print the table
 	rm -rf .fire
 	$(BIN)/pytest -n 20 --dist worksteal -m fire tests/stress/test_limit.py; status=$$?; $(BIN)/python -m tests.stress.arrivals; exit $$status
+
+fire-web: .venv/dev .tools/container/base.tar .tools/stack/complete  ## end connections by the thousand, and for ten minutes in containers of 64 MB; as root or with sudo
+	$(BIN)/pytest -rP -m fire tests/stress/test_endings.py tests/deploy/container/check_endings.py
 
 test-fast: .venv/dev  ## the tests that start no process
 	$(BIN)/pytest -m "not journey and not fire"

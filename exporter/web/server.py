@@ -1,4 +1,4 @@
-"""The web server: uvicorn on a socket and connections of ours, ended when we say so."""
+"""The web server: uvicorn on a socket and connections of ours, which ends when told to."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from exporter.web.tls_transport import HandshakeLog
 _KEEP_ALIVE = 120  # longer than any scrape interval in use
 _DRAIN = 1
 _BACKLOG = 1024
+_ACCEPTED_AT_ONCE = 8  # asyncio accepts as many as wait, up to its backlog: a burst of them would cost memory
 
 
 class ListenError(Exception):
@@ -24,14 +25,14 @@ class ListenError(Exception):
 
 
 def parse_listen_address(text: str) -> tuple[str, int]:
-    """Split ``[HOST]:PORT``; an IPv6 address stands in brackets. Raises ValueError."""
+    """Split ``[HOST]:PORT``; an IPv6 address is in brackets. Raises ValueError."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"{text!r} is not [HOST]:PORT, such as :10035 or 127.0.0.1:10035")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, such as [::1]:10035")
+        raise ValueError(f"{text!r}: write an IPv6 address in brackets, such as [::1]:10035")
     return host, int(port)
 
 
@@ -82,6 +83,7 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                backlog=_ACCEPTED_AT_ONCE,
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
@@ -95,6 +97,12 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to whoever runs the server."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. asyncio gives the operating system's queue the size that was meant for itself: undo that."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(_BACKLOG)
 
     async def main_loop(self) -> None:
         """Serve until told to end."""

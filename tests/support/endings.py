@@ -2,13 +2,21 @@
 
 import base64
 import contextlib
+import re
 import socket
 import ssl
 import struct
 from collections.abc import Callable
+from itertools import product
+from typing import NamedTuple
 
-Client = Callable[[str, int, ssl.SSLContext | None], None]
+from tests.support.running import eventually
+from tests.support.web_security import WebFiles, hashed
 
+Moment = Callable[[socket.socket, ssl.SSLContext | None], None]
+
+_WARM_UP = 20
+_MOST_KB = 5 << 10
 _LOGIN = base64.b64encode(b"prom:guess").decode()
 _REQUEST = f"GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: Basic {_LOGIN}\r\n\r\n".encode()
 
@@ -68,11 +76,13 @@ def _session(raw: socket.socket, context: ssl.SSLContext | None) -> Callable[[by
 
 
 MOMENTS = (before_the_handshake, in_the_handshake, after_the_handshake, with_a_request, with_requests)
+KINDS_OF_ENDING = tuple(product(MOMENTS, (False, True)))
+"""Each with and without a reset."""
 
 
 def end_connection(
     port: int,
-    moment: Callable[[socket.socket, ssl.SSLContext | None], None],
+    moment: Moment,
     context: ssl.SSLContext | None,
     reset: bool,
 ) -> None:
@@ -81,3 +91,57 @@ def end_connection(
         moment(raw, context)
         if reset:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class Protection(NamedTuple):
+    """What a server asks of its clients."""
+
+    login: bool
+    tls: bool
+
+    def __str__(self) -> str:
+        asked = [name for name, is_asked in self._asdict().items() if is_asked]
+        return " and ".join(asked) or "plain"
+
+    def write(self, files: WebFiles) -> ssl.SSLContext | None:
+        """Write the web configuration, and return what a client needs for TLS."""
+        users = {"basic_auth_users": {"prom": hashed()}} if self.login else {}
+        files.write(tls={} if self.tls else None, **users)
+        return files.client_context() if self.tls else None
+
+
+PROTECTIONS = [Protection(login, tls) for tls in (False, True) for login in (False, True)]
+
+
+class Memory(NamedTuple):
+    """What `uncollected.py` reports."""
+
+    objects: int
+    resident_kb: int
+
+
+def reports(output: str) -> list[Memory]:
+    found = re.findall(r"^objects=(\d+) resident_kb=(\d+)$", output, re.MULTILINE)
+    return [Memory(int(objects), int(kilobytes)) for objects, kilobytes in found]
+
+
+def check_memory(
+    port: int, context: ssl.SSLContext | None, connections: int, measure: Callable[[], Memory]
+) -> None:
+    """Fail if so many connections of a kind of ending leave an object or more than 5 MB behind."""
+    at_rest = measure().objects
+
+    def end_many(moment: Moment, reset: bool, count: int) -> int:
+        for _ in range(count):
+            end_connection(port, moment, context, reset)
+        return eventually(lambda: (memory := measure()).objects <= at_rest and memory.resident_kb)
+
+    for moment, reset in KINDS_OF_ENDING:
+        before = end_many(moment, reset, _WARM_UP)
+        growth = end_many(moment, reset, connections) - before
+        if growth > _MOST_KB:  # memory that is kept for reuse grows once, a leak grows again
+            before = end_many(moment, reset, _WARM_UP)
+            growth = end_many(moment, reset, connections) - before
+        kind = f"{moment.__name__}, {'reset' if reset else 'FIN'}"
+        print(f"{kind}: {growth / 1024:.1f} MB")
+        assert growth <= _MOST_KB, kind

@@ -2,9 +2,7 @@
 
 import asyncio
 import gc
-import socket
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +10,12 @@ import pytest
 
 from exporter.web.app import Response, send_reply
 from exporter.web.auth import SecurityMiddleware
-from exporter.web.connection import Connection
 from exporter.web.security import WebSecurity
 from exporter.web.server import Server
-from exporter.web.tls_transport import TlsSession, TlsTransport
-from tests.support.endings import MOMENTS, end_connection
+from tests.support.endings import MOMENTS, PROTECTIONS, Moment, Protection, end_connection
 from tests.support.serving import Open, with_server
-from tests.support.web_security import WebFiles, hashed
+from tests.support.uncollected import KINDS
+from tests.support.web_security import WebFiles
 
 CLIENTS = 20
 PAGE = b"x" * 100_000
@@ -37,24 +34,22 @@ def without_collection() -> Iterator[None]:
 
 
 def count_objects() -> int:
-    kinds = (Connection, TlsSession, TlsTransport, ssl.SSLObject, asyncio.Task)
-    return sum(isinstance(each, kinds) for each in gc.get_objects())
+    return sum(isinstance(each, KINDS) for each in gc.get_objects())
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["FIN", "reset"])
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
-@pytest.mark.parametrize("protection", ["plain", "login", "tls", "tls and login"])
+@pytest.mark.parametrize("protection", PROTECTIONS, ids=str)
 @pytest.mark.usefixtures("without_collection")
 def test_an_ended_connection_leaves_nothing_in_memory(
     tmp_path: Path,
-    protection: str,
-    moment: Callable[[socket.socket, ssl.SSLContext | None], None],
+    protection: Protection,
+    moment: Moment,
     reset: bool,
 ) -> None:
     files = WebFiles(tmp_path)
-    users = {"basic_auth_users": {"prom": hashed()}} if "login" in protection else {}
-    security = WebSecurity(files.write(tls={} if "tls" in protection else None, **users))
-    context = files.client_context() if "tls" in protection else None
+    context = protection.write(files)
+    security = WebSecurity(files.path)
 
     async def test(open_connection: Open) -> None:
         _, writer = await open_connection()

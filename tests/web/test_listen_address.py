@@ -47,7 +47,7 @@ def test_anything_else_is_refused(text: str) -> None:
 
 def test_an_ipv6_address_needs_brackets() -> None:
     with pytest.raises(
-        ValueError, match=r"^'::1:10035': an IPv6 address stands in brackets, such as \[::1\]:10035$"
+        ValueError, match=r"^'::1:10035': write an IPv6 address in brackets, such as \[::1\]:10035$"
     ):
         parse_listen_address("::1:10035")
 

@@ -17,19 +17,9 @@ import requests
 from exporter import __version__
 from exporter.backfill.fetcher import latest_complete_month
 from exporter.months import months_between
-from tests.deploy.container.engine import IMAGE, MARK, NAMED_BASE, OFFICIAL, Engine
+from tests.deploy.container.engine import IMAGE, LOCKED_UP, MARK, NAMED_BASE, OFFICIAL, Engine
 from tests.support.running import ROOT, Started, eventually, free_port
 from tests.support.web_security import WebFiles, hashed
-
-LOCKED_UP = (
-    "--read-only",
-    "--read-only-tmpfs=false",
-    "--cap-drop=all",
-    "--security-opt=no-new-privileges",
-    "--memory=64m",
-    "--memory-swap=64m",
-    "--pids-limit=32",
-)
 
 
 class Container:

@@ -22,6 +22,16 @@ STACK = ROOT / ".tools" / "stack"
 NAMED_BASE = os.environ.get("PYTHON_IMAGE")
 MARK = f"check-{secrets.token_hex(16)}"
 """Stands in the secret of the build."""
+LOCKED_UP = (
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--cap-drop=all",
+    "--security-opt=no-new-privileges",
+    "--memory=64m",
+    "--memory-swap=64m",
+    "--pids-limit=32",
+)
+"""How an operator runs it who trusts nobody."""
 AS_ROOT = () if os.geteuid() == 0 else ("sudo",)
 
 
