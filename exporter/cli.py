@@ -98,7 +98,7 @@ def _parse_run(words: Sequence[str]) -> argparse.Namespace:
     if flags.command == "backfill":
         parser().error("unexpected argument: backfill goes before all flags")
     if flags.command != "run":
-        parser().error("unexpected argument: the command is run, and need not be given")
+        parser().error("unexpected argument: the only commands are run, the default, and backfill")
     return flags
 
 
@@ -154,7 +154,7 @@ def _read_settings(flags: argparse.Namespace, demo_url: str | None) -> Settings:
     check_environment(settings.base_url)
     if settings.key_in_clear_text:
         logger.warning(
-            "base_url is http to another machine: whoever is on the way can read the API key",
+            "base_url is http to another machine: anyone on the network path can read the API key",
             extra={"base_url": settings.base_url},
         )
     return settings
@@ -174,7 +174,7 @@ def _paces_and_directory(
 ) -> tuple[RateLimiters, StateDirectory | None]:
     limit, scope = settings.requests_per_minute, settings.limit_scope
     if demo_url:
-        # Nobody but this process can have asked the simulated API: it was born with it.
+        # The simulated API starts with this process, so nobody can have sent it a request before.
         limiters = RateLimiters(limit, clock, past_is_empty=True, scope=scope)
         return limiters, StateDirectory(flags.state_dir) if flags.state_dir else None
     directory = StateDirectory(state_dir(flags.state_dir, os.environ))

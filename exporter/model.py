@@ -47,8 +47,8 @@ class Reason(StrEnum):
     INVALID_REPLY = "invalid_reply"
 
 
-class Failure(Exception):  # noqa: N818 - it is no error of the program
-    """An exchange that brought no figures. `detail` is ours or made safe: it can be shown to anybody."""
+class Failure(Exception):  # noqa: N818 - not an error in the program
+    """An exchange that brought no figures. `detail` is in our own words or made safe: it may be shown to anybody."""
 
     def __init__(
         self, reason: Reason, detail: str, retry_after: float | None = None, code: int | None = None

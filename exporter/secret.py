@@ -18,7 +18,7 @@ _adding = threading.Lock()
 class Secret:
     """An API key. Whoever needs the value asks for it by name; printing or logging it shows nothing.
 
-    Raises ValueError if the value cannot be a key: empty, or with white space or control characters inside.
+    Raises ValueError if the value cannot be a key: empty, or containing whitespace or control characters.
     """
 
     __slots__ = ("_value",)
@@ -27,9 +27,9 @@ class Secret:
         if not value:
             raise ValueError("is empty")
         if any(character.isspace() for character in value):
-            raise ValueError("has white space inside")
+            raise ValueError("contains whitespace")
         if not value.isprintable():
-            raise ValueError("has an unprintable character inside")
+            raise ValueError("contains an unprintable character")
         self._value = value
         with _adding:
             _spellings[:] = sorted({*_spellings, *_spellings_of(value)}, key=len, reverse=True)
@@ -48,7 +48,7 @@ class Secret:
         return HIDDEN
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a key is not copied or pickled")
+        raise TypeError("a key cannot be copied or pickled")
 
 
 def redact(text: str) -> str:

@@ -44,7 +44,7 @@ def run(restored: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((KEY,), "unexpected argument: the command is run, and need not be given"),
+        ((KEY,), "unexpected argument: the only commands are run, the default, and backfill"),
         (("run", KEY), "unexpected argument"),
         ((f"--api-key={KEY}",), "unknown flag --api-key"),
         (("--api-key", KEY), "unknown flag --api-key"),
@@ -69,7 +69,7 @@ def run(restored: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         ),
         (
             ("--web.listen-address", "::1:80"),
-            "argument --web.listen-address: '::1:80': an IPv6 address stands in brackets, such as [::1]:10035",
+            "argument --web.listen-address: '::1:80': write an IPv6 address in brackets, such as [::1]:10035",
         ),
     ],
 )

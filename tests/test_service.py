@@ -89,7 +89,7 @@ def test_until_then_it_says_how_long_the_first_request_waits(clock: FakeClock) -
     running.limiters.for_key(Secret("any")).try_acquire(30)
     clock.advance(5)
     assert running.ask("GET", "/-/ready")[1] == (
-        "not ready: no figures yet; what was requested before this start is unknown, so the first request waits: "
+        "not ready: no figures yet; requests before this start are unknown, so the first one waits: "
         "10s left\n"
     )
 

@@ -76,7 +76,7 @@ class Client:
     def _log_once(self, problem: str) -> None:
         if problem not in self._logged:
             self._logged.add(problem)
-            logger.warning("a field of the reply makes no sense and is left out", extra={"problem": problem})
+            logger.warning("a field of the reply is not valid and is left out", extra={"problem": problem})
 
     def cut_off(self) -> None:
         """End a running request at once, from another thread."""
@@ -104,7 +104,8 @@ class Client:
         side = "ahead of" if ahead > 0 else "behind"
         off = format_duration(abs(ahead))
         raise Failure(
-            Reason.INVALID_REPLY, f"this machine's clock is {off} {side} the provider's: no month is certain"
+            Reason.INVALID_REPLY,
+            f"this machine's clock is {off} {side} the provider's: no month's figures can be trusted",
         )
 
     def _get(self, path: str, key: Secret, parameters: Mapping[str, str], deadline: float) -> RawReply:

@@ -126,12 +126,12 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("a key is there twice in one object")
+        raise ValueError("an object has the same key twice")
     return result
 
 
 def _refuse_constant(_name: str) -> None:
-    raise ValueError("NaN or Infinity is no number of JSON")
+    raise ValueError("NaN and Infinity are not JSON numbers")
 
 
 def _decimal(text: str) -> int | float:

@@ -79,7 +79,7 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Reason, Callable[[Any], 
     (
         (requests.exceptions.InvalidProxyURL,),
         Reason.UNREACHABLE,
-        _always("the proxy is no URL that can be asked"),
+        _always("the proxy's URL is not valid"),
     ),
     (
         (
@@ -88,7 +88,7 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Reason, Callable[[Any], 
             urllib3.exceptions.LocationParseError,
         ),
         Reason.UNREACHABLE,
-        _always("base_url is no URL that can be asked"),
+        _always("base_url is not a valid URL"),
     ),
     (
         (http.client.IncompleteRead, urllib3.exceptions.IncompleteRead),

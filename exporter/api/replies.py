@@ -80,7 +80,7 @@ class CreditsFields(Struct):
 
     @property
     def known_currency(self) -> str | None:
-        """``currency``; None if there is none, or it is no code."""
+        """``currency``; None if there is none, or if it is not a code."""
         return cast(str | None, _valid(self.currency, _Currency))
 
 
@@ -105,7 +105,7 @@ def parse_statistics(
             raise invalid_reply(f"datas[{index}]: {period.month} was not asked for")
         is_whole = period.type in {"month", None}
         if period.month in whole or (is_whole and period.month in periods):
-            raise invalid_reply(f"datas[{index}]: {period.month} is there twice")
+            raise invalid_reply(f"datas[{index}]: {period.month} appears twice")
         periods.setdefault(period.month, []).append(period)
         if is_whole:
             whole.add(period.month)

@@ -70,7 +70,7 @@ def parse_subaccounts(raw: RawReply, page: int) -> SubaccountPage:
 def _hide_secrets(body: bytes) -> None:
     """Let the redaction know every key and token in a reply, whether or not the reply can be parsed."""
     for found in _SECRET.findall(body):
-        with suppress(ValueError):  # then it is no key
+        with suppress(ValueError):  # then it is not a key
             Secret(found.decode("utf-8", "replace"))
 
 

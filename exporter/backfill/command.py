@@ -161,7 +161,7 @@ def _run_until_signal(backfill: Backfill) -> None:
 def _what_is_kept(backfill: Backfill, directory: StateDirectory | None) -> str:
     fetched = f"{backfill.total - len(backfill.missing)} of {backfill.total} months are fetched"
     if directory and directory.writable:
-        return f"{fetched} and kept for this key: run the same command again to go on"
+        return f"{fetched} and kept for this key: run the same command again to continue"
     return f"{fetched}, but not kept"
 
 
@@ -180,7 +180,7 @@ def _write(path: Path | None, text: bytes) -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog=f"{PROGRAM} backfill",
-        description="Fetches past months and writes them as OpenMetrics text, for promtool to make blocks of.",
+        description="Fetches past months and writes them as OpenMetrics text, from which promtool makes blocks.",
         allow_abbrev=False,
     )
     parser.add_flag("--from", _month, dest="first", required=True, metavar="YYYY-MM", help="first month")
@@ -195,7 +195,7 @@ def _parser() -> Parser:
         "--output",
         _output,
         metavar="FILE",
-        help="replaced when all is fetched, and not before (default: -, which is standard output)",
+        help="output file, replaced only when everything is fetched (default: -, standard output)",
     )
     for label, default in (("job", "smspartner"), ("instance", "localhost:10035")):
         parser.add_flag(

@@ -75,7 +75,7 @@ def choose_months(first: str, last: str | None, now: float) -> list[str]:
             raise ValueError(f"{flag}: the earliest month is {_EARLIEST}")
         if month > latest:
             raise ValueError(
-                f"{flag}: the latest month to be had is {latest}; a month can be had 3 h after its end"
+                f"{flag}: the latest complete month is {latest}; a month is complete 3 h after its end"
             )
     if last and first > last:
         raise ValueError("--from: must not be after --to")
@@ -219,8 +219,8 @@ class Backfill:
     def _check_limit_is_shared(self) -> None:
         if self._directory and not self._directory.writable:
             raise BackfillError(
-                f"{self._directory.path}: cannot be written, and without it the limit cannot be kept together "
-                "with the exporter: run it as the exporter's user, with its --state.dir"
+                f"{self._directory.path}: cannot be written, so this command and the exporter cannot keep to "
+                "the limit together: run it as the exporter's user, with its --state.dir"
             )
 
     def _wait_until(self, due: float) -> None:

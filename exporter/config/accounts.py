@@ -28,7 +28,7 @@ def read_accounts(
         other = first_with_key.setdefault(key.read(), path)
         if other != path:
             raise SchemaError(
-                path, f"has the same key as {other}, so that every SMS would count twice: list each key once"
+                path, f"has the same key as {other}, so every SMS would count twice: list each key once"
             )
         accounts.append(_named_account(path, account, key))
     return tuple(accounts)
@@ -52,7 +52,7 @@ def _named_accounts(config: FileConfig) -> dict[str, AccountConfig]:
     """Return the list of accounts, by the path of each."""
     for name in ("api_key", "api_key_file", "monthly_budget"):
         if getattr(config, name) is not None:
-            raise SchemaError(name, "cannot stand beside accounts: give each account its own")
+            raise SchemaError(name, "cannot be set beside accounts: give each account its own")
     if not config.accounts:
         raise SchemaError("accounts", "is empty: list an account, or leave the key out")
     accounts = {f"accounts[{index}]": account for index, account in enumerate(config.accounts)}
@@ -61,7 +61,9 @@ def _named_accounts(config: FileConfig) -> dict[str, AccountConfig]:
         name = account.name
         check_name(f"{path}.name", name)
         if "/" in name:
-            raise SchemaError(f"{path}.name", "must not have a / in it: that is how sub-accounts are called")
+            raise SchemaError(
+                f"{path}.name", "must not contain /, which stands between an account and its sub-account"
+            )
         if name in names:
             raise SchemaError(f"{path}.name", "another account has this name")
         names.add(name)

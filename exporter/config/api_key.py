@@ -75,7 +75,7 @@ def parse_key(text: str) -> Secret:
     if (
         0 < len(text) < _MIN_KEY
     ):  # as a Secret, it would be taken out of every line that has these letters in it
-        raise ValueError(f"is shorter than {_MIN_KEY} characters: no API key is")
+        raise ValueError(f"is shorter than {_MIN_KEY} characters, which no API key is")
     return Secret(text)
 
 
@@ -84,7 +84,7 @@ def read_key(path: Path) -> Secret:
     with open(path, "rb", opener=_open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError(
-                "is no regular file, such as a pipe, so that it cannot be read again before each poll"
+                "is not a regular file (a pipe, for example), so it cannot be read again before each poll"
             )
         content = file.read(_MAX_KEY_BYTES + 1)
     if len(content) > _MAX_KEY_BYTES:

@@ -1,6 +1,6 @@
 """What each query asks the client, and where the answer goes in the figures.
 
-The list of sub-accounts is asked for page by page, and is no figure: `polling.subaccounts` puts it together.
+The list of sub-accounts is asked for page by page, and is not a figure: `polling.subaccounts` puts it together.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def ask(client: Fetcher, query: Query, key: Secret, deadline: float, clock: Cloc
             fetched = clock.time()
             return lambda figures: figures.with_current_month(month, so_far, fetched)
         case Query.SUBACCOUNTS:
-            raise ValueError("a page of sub-accounts is no figure")
+            raise ValueError("a page of sub-accounts is not a figure")
         case Query.CREDITS:
             left = client.fetch_credits(key, deadline)
             fetched = clock.time()

@@ -20,9 +20,9 @@ def not_ready_reason(snapshot: Snapshot, unknown_past: float, limit_per_key: boo
         return f"{missing}; polling fails: {', '.join(reasons)}"
     if unknown_past:
         unknown = (
-            "what was requested with a key before is unknown, so its first request waits"
+            "earlier requests with a key are unknown, so its first request waits"
             if limit_per_key
-            else "what was requested before this start is unknown, so the first request waits"
+            else "requests before this start are unknown, so the first one waits"
         )
         return f"{missing}; {unknown}: {format_duration(unknown_past)} left"
     return missing

@@ -43,7 +43,7 @@ class SubaccountList:
         if not page.subaccounts and len(subaccounts) < page.total:
             raise _contradiction(f"data: ends after {len(subaccounts)} of {page.total} sub-accounts")
         if len({subaccount.id for subaccount in subaccounts}) < len(subaccounts):
-            raise _contradiction(f"data: an id on page {self.next_page} is there twice")
+            raise _contradiction(f"data: an id on page {self.next_page} appears twice")
         if len({subaccount.key for subaccount in subaccounts}) < len(subaccounts):
             raise _contradiction(f"data: a key on page {self.next_page} belongs to two sub-accounts")
         return SubaccountList(subaccounts, page.total, self.pages + 1)

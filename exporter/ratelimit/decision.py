@@ -41,7 +41,7 @@ class WaitReason(StrEnum):
 
     INTERVAL = "the interval to the last request"
     ANOTHER_PROCESS = "the last request of another process"
-    UNKNOWN_PAST = "unknown what was requested before"
+    UNKNOWN_PAST = "earlier requests are unknown"
     LOCK_BUSY = "another process holds the lock"
     ANOTHER_MACHINE = "another machine uses the state directory"
 

@@ -160,7 +160,7 @@ class RateLimiter:
         seconds = unanswered_interval(self.requests_per_minute)
         logger.log(
             self._log_level,
-            "what was requested before is unknown: waiting before the next request",
+            "earlier requests are unknown: waiting before the next one",
             extra={"seconds": round(seconds, 1)},
         )
         self._own = self._unknown_past_until = now + seconds

@@ -26,7 +26,7 @@ _KEY_FILE = re.compile(KEY_FILE_PREFIX + "[0-9a-f]{16}")
 
 
 class LockBusyError(Exception):
-    """The lock is not to be had at this moment, and for how long to wait."""
+    """The lock is taken at this moment. `wait` says for how long to wait."""
 
     def __init__(self, wait: Wait = _WAIT_FOR_LOCK) -> None:
         super().__init__()

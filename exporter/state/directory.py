@@ -113,7 +113,7 @@ class StateDirectory:
     def refused(self, name: str, error: DirectoryInUseError) -> None:
         """Note that a file cannot be used because another machine uses the directory."""
         if name not in self._broken:
-            logger.error("no request is sent", extra={"reason": error})
+            logger.error("no requests are sent", extra={"reason": error})
         self._broken.add(name)
 
     def wrote(self, name: str) -> None:

@@ -116,7 +116,7 @@ class FiguresFiles(Generic[_T]):
 
     def _warn(self, name: str, reason: str) -> None:
         logger.warning(
-            "kept figures cannot be used: starting without", extra={"file": name, "reason": reason}
+            "kept figures cannot be used: starting without them", extra={"file": name, "reason": reason}
         )
 
 
@@ -165,5 +165,5 @@ def _parse(content: bytes) -> _Document:
         raise ValueError("it is damaged")
     version = msgspec.json.decode(payload, type=_Version).version
     if version != _VERSION:
-        raise ValueError(f"it has version {version}, known is {_VERSION}")
+        raise ValueError(f"it has version {version}; this exporter reads version {_VERSION}")
     return msgspec.json.decode(payload, type=_Document)

@@ -142,7 +142,9 @@ def _tls(tls: TlsSection, directory: Path) -> TlsConfig | None:
     if tls.cipher_suites and not ciphers:
         min_version = ssl.TLSVersion.TLSv1_3
         if max_version < min_version:
-            raise SchemaError(f"{section}cipher_suites", "has none of TLS 1.2, which is max_version")
+            raise SchemaError(
+                f"{section}cipher_suites", "names no suite of TLS 1.2, but max_version is TLS12"
+            )
     sans = tls.client_allowed_sans
     return TlsConfig(
         cert_file=directory / tls.cert_file,
@@ -178,7 +180,7 @@ def _client_verification(section: str, tls: TlsSection) -> ssl.VerifyMode:
 
 
 def _ciphers(path: str, names: list[str]) -> list[str]:
-    """Return OpenSSL's names of the suites of TLS 1.2. Those of TLS 1.3 cannot be chosen, in Go neither."""
+    """Return OpenSSL's names of the suites of TLS 1.2. Those of TLS 1.3 cannot be chosen, nor can they in Go."""
     for number, name in enumerate(names):
         if name not in _CIPHERS and name not in _TLS13_CIPHERS:
             known = known_keys(name, (*_CIPHERS, *_TLS13_CIPHERS))
@@ -221,7 +223,7 @@ def _users(users: Mapping[str, str | None]) -> dict[bytes, bytes]:
     for name, text in users.items():
         path = f"basic_auth_users.{showable(name)}"
         if ":" in name:
-            raise SchemaError(path, "a name cannot have a colon in it")
+            raise SchemaError(path, "a name cannot contain a colon")
         match = _HASH.fullmatch(text or "")
         if not match or int(match["cost"]) not in COSTS:
             raise SchemaError(path, f"expected {BCRYPT_HASH}")
@@ -243,7 +245,7 @@ def _headers(http: HttpSection) -> dict[bytes, bytes]:
         if accepted and value and value not in accepted:
             raise SchemaError(path, f"{_quoted(value)}is not supported: expected {' or '.join(accepted)}")
         if re.search(r"[\x00-\x1f\x7f]", value):
-            raise SchemaError(path, "has a control character in it")
+            raise SchemaError(path, "contains a control character")
         if value:
             headers[name.lower().encode()] = value.encode()
     return headers

@@ -1,4 +1,4 @@
-"""One connection of the web server. uvicorn by itself never ends one that is silent, drips, or stays in a handshake."""
+"""One connection of the web server. It ends if its client is silent or slow; uvicorn alone would keep it open."""
 
 import asyncio
 import ssl

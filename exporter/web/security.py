@@ -70,7 +70,7 @@ class WebSecurity:
     def _warn_of_slow_logins(self) -> None:
         for user, cost in self._config.slow_users.items():
             logger.warning(
-                "the first login takes long, as the bcrypt cost is high: 10 to 12 is usual",
+                "the first login is slow because the bcrypt cost is high: 10 to 12 is usual",
                 extra={
                     "user": user,
                     "cost": cost,

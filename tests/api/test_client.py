@@ -195,7 +195,10 @@ def test_with_a_clock_that_is_off_by_more_than_a_day_no_month_is_certain(
     with pytest.raises(Failure) as caught:
         fetch(transport, clock, query)
     assert caught.value.reason is Reason.INVALID_REPLY
-    assert caught.value.detail == f"this machine's clock is {how} the provider's: no month is certain"
+    assert (
+        caught.value.detail
+        == f"this machine's clock is {how} the provider's: no month's figures can be trusted"
+    )
 
 
 @pytest.mark.parametrize("off", [86400, 0, -86400])

@@ -63,14 +63,14 @@ UNSENT = "the request could not be sent: "
         (
             requests.exceptions.InvalidProxyURL(URL),
             Reason.UNREACHABLE,
-            "the proxy is no URL that can be asked",
+            "the proxy's URL is not valid",
         ),
-        (requests.exceptions.InvalidURL(URL), Reason.UNREACHABLE, "base_url is no URL that can be asked"),
-        (requests.exceptions.InvalidSchema(URL), Reason.UNREACHABLE, "base_url is no URL that can be asked"),
+        (requests.exceptions.InvalidURL(URL), Reason.UNREACHABLE, "base_url is not a valid URL"),
+        (requests.exceptions.InvalidSchema(URL), Reason.UNREACHABLE, "base_url is not a valid URL"),
         (
             urllib3.exceptions.LocationParseError(URL),
             Reason.UNREACHABLE,
-            "base_url is no URL that can be asked",
+            "base_url is not a valid URL",
         ),
         (
             requests.exceptions.ChunkedEncodingError(http.client.IncompleteRead(URL.encode())),

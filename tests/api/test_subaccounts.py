@@ -113,7 +113,7 @@ def test_an_unknown_balance_is_not_zero(balance: object) -> None:
         (listing(entry(apiKey=None)), "data[0].apiKey: expected the key of the sub-account"),
         (listing(entry(apiKey=12345678)), "data[0].apiKey: expected the key of the sub-account"),
         (listing(entry(), entry(id=8, apiKey="")), "data[1].apiKey: is empty"),
-        (listing(entry(apiKey="two words")), "data[0].apiKey: has white"),
+        (listing(entry(apiKey="two words")), "data[0].apiKey: contains whitespace"),
         (listing(entry(credits=[])), "data[0].credits: expected the balance of the sub-account"),
         (listing(entry(credits={"balance": "much"})), 'balance: expected a decimal such as "10.245"'),
         (listing("entry"), "data[0]: expected"),

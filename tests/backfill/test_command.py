@@ -83,7 +83,7 @@ def test_a_signal_ends_it_whatever_is_in_flight(command: Command, number: int) -
     assert time.monotonic() - signalled[0] < 2
     thread.join()
     assert str(stopped.value) == (
-        "stopped; 1 of 3 months are fetched and kept for this key: run the same command again to go on"
+        "stopped; 1 of 3 months are fetched and kept for this key: run the same command again to continue"
     )
     assert output.read_text() == "before"
     assert sorted(path.name for path in command.directory.iterdir()) == ["other.om", "out.om", "state"]
@@ -171,7 +171,7 @@ def test_root_leaves_nothing_in_the_state_directory_of_another_user(
         ("--from=٢٠٢٤-01", "argument --from: expected a month such as 2024-01"),
         (
             "--from=2027-01",
-            "--from: the latest month to be had is 2026-10; a month can be had 3 h after its end",
+            "--from: the latest complete month is 2026-10; a month is complete 3 h after its end",
         ),
         ("--from=2024-01 S3CRET", "unexpected argument"),
         ("--from=2024-01 --api-key=S3CRET", "unknown flag --api-key"),

@@ -71,17 +71,17 @@ def test_a_month_is_complete_3_hours_after_its_end(now: float, latest: str) -> N
         (
             "2026-09",
             "2026-11",
-            "--to: the latest month to be had is 2026-10; a month can be had 3 h after its end",
+            "--to: the latest complete month is 2026-10; a month is complete 3 h after its end",
         ),
         (
             "2026-11",
             None,
-            "--from: the latest month to be had is 2026-10; a month can be had 3 h after its end",
+            "--from: the latest complete month is 2026-10; a month is complete 3 h after its end",
         ),
         (
             "2027-01",
             "2026-01",
-            "--from: the latest month to be had is 2026-10; a month can be had 3 h after its end",
+            "--from: the latest complete month is 2026-10; a month is complete 3 h after its end",
         ),
         ("2026-02", "2026-01", "--from: must not be after --to"),
         ("1999-12", "2026-01", "--from: the earliest month is 2000-01"),

@@ -1,7 +1,7 @@
 """Keys that are refused, of the API, of accounts and of the file: what it is about, the YAML, the message."""
 
 _NAME = "accounts[0].name: expected 1 to 64 printable characters, without spaces around them"
-_OWN = "cannot stand beside accounts: give each account its own"
+_OWN = "cannot be set beside accounts: give each account its own"
 _NO_TEXT = "has a key that is not text: put it in quotes"
 NO_KEY = (
     "no API key: set api_key_file in the configuration, or SMSPARTNER_API_KEY_FILE or SMSPARTNER_API_KEY in the "
@@ -16,9 +16,9 @@ INVALID_API_KEYS = [
     ("none", "credits: false", NO_KEY),
     ("empty text", 'api_key: ""', "api_key: is empty"),
     ("a list", "api_key: [S3CR3T-K3Y]", "api_key: expected the key as text"),
-    ("a space inside", 'api_key: "S3CR3T K3Y"', "api_key: has white space inside"),
-    ("a line break inside", r'api_key: "S3CR3T\nK3Y"', "api_key: has white space inside"),
-    ("a control character", r'api_key: "S3CR3T-K3Y\x00"', "api_key: has an unprintable character inside"),
+    ("a space inside", 'api_key: "S3CR3T K3Y"', "api_key: contains whitespace"),
+    ("a line break inside", r'api_key: "S3CR3T\nK3Y"', "api_key: contains whitespace"),
+    ("a control character", r'api_key: "S3CR3T-K3Y\x00"', "api_key: contains an unprintable character"),
     (
         "a value and a file",
         "api_key: S3CR3T-K3Y\napi_key_file: keys/plain",
@@ -56,7 +56,7 @@ INVALID_API_KEYS = [
     (
         "a file of two words",
         "api_key_file: keys/two-words",
-        "api_key_file: {directory}/keys/two-words: has white space inside",
+        "api_key_file: {directory}/keys/two-words: contains whitespace",
     ),
 ]
 
@@ -86,7 +86,7 @@ INVALID_ACCOUNTS = [
     (
         "a key given to two accounts",
         "accounts: [{name: a, api_key: S3CR3T-K3Y}, {name: b, api_key_file: keys/plain}]",
-        "accounts[1]: has the same key as accounts[0], so that every SMS would count twice: list each key once",
+        "accounts[1]: has the same key as accounts[0], so every SMS would count twice: list each key once",
     ),
     (
         "a name given twice",
@@ -101,7 +101,7 @@ INVALID_ACCOUNTS = [
     (
         "a key with a space inside",
         'accounts: [{name: marketing, api_key: "S3CR3T K3Y"}]',
-        "accounts[0].api_key: has white space inside",
+        "accounts[0].api_key: contains whitespace",
     ),
     (
         "a key and a key file",

@@ -33,9 +33,9 @@ def test_whitespace_around_a_key_is_ignored(file: Path, content: str) -> None:
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"two words", "has white space inside"),
-        (b"first key\nsecond key\n", "has white space inside"),
-        (b"S3CR3T\0K3Y", "has an unprintable character inside"),
+        (b"two words", "contains whitespace"),
+        (b"first key\nsecond key\n", "contains whitespace"),
+        (b"S3CR3T\0K3Y", "contains an unprintable character"),
         (b"\xff\xfek\0e\0y\0", "is not UTF-8 text"),
         (b"k" * 4097, "is too long for a key file"),
     ],
@@ -54,7 +54,7 @@ NAME = "has a name in front of it: give the key alone"
 WORD = "has a word such as Bearer in front of it: give the key alone"
 END = "ends with a comma or a semicolon: give the key alone"
 PLACEHOLDER = "is a placeholder: give the key itself"
-SHORT = "is shorter than 8 characters: no API key is"
+SHORT = "is shorter than 8 characters, which no API key is"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_key_that_is_refused_stays_in_the_log(file: Path) -> None:
 def test_a_key_file_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(ValueError, match=r"^is no regular file, such as a pipe, so"):
+    with pytest.raises(ValueError, match=r"^is not a regular file \(a pipe, for example\), so"):
         read_key(pipe)
 
 
@@ -158,7 +158,7 @@ def test_the_last_key_is_used_while_its_file_is_unusable_which_is_logged_once(
         source.read()
     assert [vars(record)["reason"] for record in caplog.records] == [
         "no such file or directory",
-        "has white space inside",
+        "contains whitespace",
         "no such file or directory",
     ]
     assert {vars(record)["file"] for record in caplog.records} == {file}

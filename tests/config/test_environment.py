@@ -36,7 +36,7 @@ def test_the_key_is_taken_from_the_environment(
     [
         ({}, NO_KEY),
         ({KEY_VARIABLE: "", KEY_FILE_VARIABLE: ""}, NO_KEY),
-        ({KEY_VARIABLE: "S3CR3T K3Y"}, f"environment: {KEY_VARIABLE}: has white space inside"),
+        ({KEY_VARIABLE: "S3CR3T K3Y"}, f"environment: {KEY_VARIABLE}: contains whitespace"),
         ({KEY_VARIABLE: " "}, f"environment: {KEY_VARIABLE}: is empty"),
         (
             {KEY_FILE_VARIABLE: "/no/file"},
@@ -60,8 +60,7 @@ def test_a_key_that_cannot_be_used_is_refused(environment: dict[str, str], messa
 def test_the_environment_is_blamed_also_if_there_is_a_file(tmp_path: Path) -> None:
     path = written(tmp_path, "credits: false\n")
     assert (
-        complaint(path, **{KEY_VARIABLE: "S3CR3T K3Y"})
-        == f"environment: {KEY_VARIABLE}: has white space inside"
+        complaint(path, **{KEY_VARIABLE: "S3CR3T K3Y"}) == f"environment: {KEY_VARIABLE}: contains whitespace"
     )
 
 

@@ -78,7 +78,7 @@ _PLACE = "it belongs to an account with a name: list the account under accounts,
         (account(_ON, "subaccount_budgets: [3]"), f"accounts[0].subaccount_budgets: {_BUDGETS}"),
         (
             account() + f"\n  - {{name: agency/12, api_key: {KEY}-2}}",
-            "accounts[1].name: must not have a / in it: that is how sub-accounts are called",
+            "accounts[1].name: must not contain /, which stands between an account and its sub-account",
         ),
     ],
 )

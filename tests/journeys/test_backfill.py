@@ -39,7 +39,7 @@ def test_interrupted_and_resumed_it_asks_for_each_month_once(started: Started, t
     assert time.monotonic() - before < 2
     assert first.lines[-1] == (
         "smspartner-exporter: stopped; 1 of 3 months are fetched and kept for this key: "
-        "run the same command again to go on"
+        "run the same command again to continue"
     )
     assert not output.exists()
 

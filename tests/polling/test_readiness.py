@@ -25,13 +25,13 @@ def account(name: str | None = None, reason: Reason | None = None, figures: Figu
             [account()],
             9.9,
             False,
-            "no figures yet; what was requested before this start is unknown, so the first request waits: 10s left",
+            "no figures yet; requests before this start are unknown, so the first one waits: 10s left",
         ),
         (
             [account("a"), account("b", figures=READY)],
             5,
             True,
-            "no figures yet of a; what was requested with a key before is unknown, so its first request waits: 5s left",
+            "no figures yet of a; earlier requests with a key are unknown, so its first request waits: 5s left",
         ),
         (
             [account("a", Reason.ACCESS_DENIED), account("b", Reason.TIMEOUT), account("c", Reason.TIMEOUT)],

@@ -60,8 +60,8 @@ def test_the_pages_need_not_be_of_20() -> None:
         ([page([1, 2], 4), page([3], 3)], "total: page 1 said 4, page 2 says 3"),
         ([page([1, 2], 1)], "data: 2 sub-accounts, but total is 1"),
         ([page([1, 2], 3), page([3, 4], 3)], "data: 4 sub-accounts, but total is 3"),
-        ([page([1, 1], 2)], "data: an id on page 1 is there twice"),
-        ([page([1, 2], 4), page([1, 2], 4)], "data: an id on page 2 is there twice"),
+        ([page([1, 1], 2)], "data: an id on page 1 appears twice"),
+        ([page([1, 2], 4), page([1, 2], 4)], "data: an id on page 2 appears twice"),
         (
             [SubaccountPage(2, (subaccount(1, "one-key-for-two"), subaccount(2, "one-key-for-two")))],
             "data: a key on page 1 belongs to two sub-accounts",

@@ -113,16 +113,16 @@ STATISTICS = {
     "sent out of range": (october(nb_send=10**15), SENT),
     "type a number": (october(type=7), "datas[0].type"),
     "the second of two is bad": (statistics(OCTOBER, OCTOBER | {"m": 11, "cost": "x"}), "datas[1].cost: expected"),
-    "a month twice": (statistics(OCTOBER, OCTOBER), "datas[1]: 2021-10 is there twice"),
-    "a month twice, written differently": (statistics(OCTOBER, OCTOBER | {"year": 2021}), "2021-10 is there twice"),
-    "a month and one of its days": (statistics(OCTOBER, OCTOBER | {"type": "day"}), "2021-10 is there twice"),
+    "a month twice": (statistics(OCTOBER, OCTOBER), "datas[1]: 2021-10 appears twice"),
+    "a month twice, written differently": (statistics(OCTOBER, OCTOBER | {"year": 2021}), "2021-10 appears twice"),
+    "a month and one of its days": (statistics(OCTOBER, OCTOBER | {"type": "day"}), "2021-10 appears twice"),
     "a month after thousands of its days": (
         statistics(*[{**OCTOBER, "date": 0, "month": 0, "type": "day"}] * 4000, OCTOBER),
-        "datas[4000]: 2021-10 is there twice",
+        "datas[4000]: 2021-10 appears twice",
     ),
-    "a day, then its month": (statistics(OCTOBER | {"type": "day"}, OCTOBER), "2021-10 is there twice"),
-    "a key twice": (october().replace(b'"cost"', b'"cost": "1", "cost"'), "a key is there twice"),
-    "a key twice at the top": (b'{"success": false, "success": true, "datas": []}', "a key is there twice"),
+    "a day, then its month": (statistics(OCTOBER | {"type": "day"}, OCTOBER), "2021-10 appears twice"),
+    "a key twice": (october().replace(b'"cost"', b'"cost": "1", "cost"'), "an object has the same key twice"),
+    "a key twice at the top": (b'{"success": false, "success": true, "datas": []}', "an object has the same key twice"),
     "a key with half a character": (october(**{"\ud800": 1}), "not valid Unicode"),
 }  # fmt: skip
 

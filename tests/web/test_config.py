@@ -158,7 +158,7 @@ INVALID = [
     (
         "cipher suites of TLS 1.3 for TLS 1.2",
         with_tls("cipher_suites: [TLS_AES_128_GCM_SHA256], max_version: TLS12"),
-        f"{TLS}.cipher_suites: has none of TLS 1.2, which is max_version",
+        f"{TLS}.cipher_suites: names no suite of TLS 1.2, but max_version is TLS12",
     ),
     (
         "no boolean",
@@ -194,7 +194,7 @@ INVALID = [
     (
         "header with a control character",
         r'http_server_config: {headers: {Content-Security-Policy: "a\0b"}}',
-        "http_server_config.headers.Content-Security-Policy: has a control character in it",
+        "http_server_config.headers.Content-Security-Policy: contains a control character",
     ),
     (
         "users as a list",
@@ -204,7 +204,7 @@ INVALID = [
     (
         "colon in a name",
         f"basic_auth_users: {{'alice:admin': {BCRYPT}}}",
-        "basic_auth_users.…: a name cannot have a colon in it",
+        "basic_auth_users.…: a name cannot contain a colon",
     ),
     (
         "name given twice",
