@@ -115,7 +115,7 @@ def add_common_flags(parser: Parser) -> None:
         dest="log_level",
         default="info",
         metavar=f"{{{','.join(log.LEVELS)}}}",
-        help="(default: info)",
+        help="the least severe lines to log (default: info)",
     )
     parser.add_flag(
         "--log.format",
@@ -123,7 +123,7 @@ def add_common_flags(parser: Parser) -> None:
         dest="log_format",
         default="logfmt",
         metavar=f"{{{','.join(log.FORMATS)}}}",
-        help="(default: logfmt)",
+        help="form of the log lines (default: logfmt)",
     )
 
 
