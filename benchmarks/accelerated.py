@@ -1,6 +1,6 @@
 """The exporter on a clock that skips what its poller would wait, so that days of polling take seconds.
 
-Everything else is as it is: web server, poller, transport, pace, state directory. CONFIG STATE PORT HOURS.
+Everything else is as it is: web server, poller, transport, rate limiter, state directory. CONFIG STATE PORT HOURS.
 """
 
 import asyncio

@@ -68,7 +68,7 @@ class Field:
         return self._exporter(EXPORTER, self.planted[accounts], accounts, environment)
 
     def exporter_by_itself(self) -> Contestant:
-        """Start the exporter, one account, with an API and a pace that it shares with nobody."""
+        """Start the exporter, one account, with an API and a rate limiter that it shares with nobody."""
         simulator = self._started.simulator()
         planted = plant(Path(tempfile.mkdtemp(dir=self.directory)) / "planted", 1, simulator.url)
         return self._exporter(EXPORTER, planted, 1)

@@ -1,4 +1,4 @@
-"""Days of polling in seconds: the real poller, paces and store on a clock that is told, before a simulated API."""
+"""Days of polling in seconds: the real poller, rate limiters and store in virtual time, before a simulated API."""
 
 import random
 import time
@@ -158,15 +158,15 @@ def play(
         clock.advance(max(0.0, poller.step()))
     took = time.perf_counter() - began
     healthy = [[start, *client.answered[key, query]] for key in keys[failing:] for query in settings.queries]
-    at_one_pace: Collection[list[float]] = api.arrivals.values()
+    at_one_limiter: Collection[list[float]] = api.arrivals.values()
     if settings.limit_scope == "all":
-        at_one_pace = [sorted(chain.from_iterable(at_one_pace))]
+        at_one_limiter = [sorted(chain.from_iterable(at_one_limiter))]
     return Outcome(
         settings,
         failing,
         hours,
-        most_in_60s=max(most_in_60s(arrivals) for arrivals in at_one_pace),
-        used=max(map(len, at_one_pace)) / (hours * 60 * settings.requests_per_minute),
+        most_in_60s=max(most_in_60s(arrivals) for arrivals in at_one_limiter),
+        used=max(map(len, at_one_limiter)) / (hours * 60 * settings.requests_per_minute),
         round_took=max(times[1] for times in healthy) - start,
         oldest=max(
             after - before

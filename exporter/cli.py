@@ -110,7 +110,7 @@ def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) ->
         print(_describe(settings))
         return 0
     with _listening(flags.listen_addresses) as sockets:
-        limiters, directory = _paces_and_directory(flags, settings, demo_url, clock)
+        limiters, directory = _limiters_and_directory(flags, settings, demo_url, clock)
         service = Service(
             settings,
             read_settings,
@@ -164,12 +164,12 @@ def _backfill(flags: argparse.Namespace, demo_url: str | None, clock: SystemCloc
     settings = _read_settings(flags, demo_url)
     if not demo_url:
         flags.state_dir = backfill_command.find_state_dir(flags.state_dir, os.environ)
-    limiters, directory = _paces_and_directory(flags, settings, demo_url, clock)
+    limiters, directory = _limiters_and_directory(flags, settings, demo_url, clock)
     # A simulated API is another one with each start: what was kept of it could not be used again.
     return backfill_command.run(flags, settings, limiters, None if demo_url else directory, clock)
 
 
-def _paces_and_directory(
+def _limiters_and_directory(
     flags: argparse.Namespace, settings: Settings, demo_url: str | None, clock: SystemClock
 ) -> tuple[RateLimiters, StateDirectory | None]:
     limit, scope = settings.requests_per_minute, settings.limit_scope

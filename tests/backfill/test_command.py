@@ -21,7 +21,7 @@ from exporter.backfill import command as backfill_command
 from exporter.backfill.command import find_state_dir
 from exporter.backfill.fetcher import BackfillError, latest_complete_month
 from exporter.months import months_between
-from tests.support.backfill import LATE, PACE, Command, command_over_http, of_simulator, series_of
+from tests.support.backfill import INTERVAL, LATE, Command, command_over_http, of_simulator, series_of
 from tests.support.fakes import START
 from tests.support.running import eventually
 
@@ -90,7 +90,9 @@ def test_a_signal_ends_it_whatever_is_in_flight(command: Command, number: int) -
     command.simulator.order(misbehave="ok")
     before = command.clock.monotonic()
     assert command.run("--from=2024-01", "--to=2024-03", f"--output={output}") == 0
-    assert command.clock.monotonic() - before == pytest.approx(2 * PACE + LATE), "the pace was not released"
+    assert command.clock.monotonic() - before == pytest.approx(2 * INTERVAL + LATE), (
+        "the pace was not released"
+    )
     assert len(series_of(output.read_bytes())) == 9
     assert [request.status for request in command.simulator.requests] == [200, None, 200, 200]
 

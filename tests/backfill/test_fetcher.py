@@ -1,4 +1,4 @@
-"""Past months: which can be had, asked at the exporter's pace, kept as they come."""
+"""Past months: which may be asked for, how they are asked for within the limit, and how they are kept."""
 
 import random
 import threading
@@ -19,7 +19,7 @@ from exporter.ratelimit.decision import LimitScope, Permission
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.secret import Secret
 from exporter.state.directory import StateDirectory
-from tests.support.backfill import KEY, LATE, PACE, SimulatedTransport, of_simulator, settings
+from tests.support.backfill import INTERVAL, KEY, LATE, SimulatedTransport, of_simulator, settings
 from tests.support.fakes import START, FakeClock
 from tests.support.simulator import most_in_60s
 
@@ -115,7 +115,7 @@ def test_36_months_take_as_long_as_it_says(
     assert format_duration(backfill.seconds_left) == "7m20s"
     before = clock.monotonic()
     backfill.run()
-    assert clock.monotonic() - before == pytest.approx(36 * PACE + LATE)
+    assert clock.monotonic() - before == pytest.approx(36 * INTERVAL + LATE)
     assert {request.status for request in transport.simulator.requests} == {200}
 
 
@@ -246,7 +246,7 @@ def test_a_failed_month_is_tried_again_later_and_later(
     assert [month for _, month in transport.asked] == ["01-2024"] * 4 + ["02-2024"]
     arrivals = [request.monotonic for request in transport.simulator.requests]
     gaps = [later - earlier for earlier, later in pairwise(arrivals)]
-    assert gaps == pytest.approx([60, 120, 240, PACE], abs=1)
+    assert gaps == pytest.approx([60, 120, 240, INTERVAL], abs=1)
     assert backfill.figures()[None] == of_simulator(["2024-01", "2024-02"], START)
     warnings = [record for record in caplog.records if record.message == "not fetched"]
     assert [vars(record)["next_try_in"] for record in warnings] == ["1m", "2m", "4m"]
@@ -284,6 +284,6 @@ def test_each_second_it_says_how_many_months_are_fetched_and_how_long_the_rest_t
     said: list[tuple[int, float]] = []
     start(["2024-01", "2024-02"], show=lambda fetched, seconds: said.append((fetched, seconds))).run()
     first = [seconds for fetched, seconds in said if fetched == 0]
-    assert first == pytest.approx([PACE + LATE + PACE - elapsed for elapsed in range(15)])
+    assert first == pytest.approx([INTERVAL + LATE + INTERVAL - elapsed for elapsed in range(15)])
     second = [seconds for fetched, seconds in said if fetched == 1]
-    assert second == pytest.approx([PACE - elapsed for elapsed in range(13)])
+    assert second == pytest.approx([INTERVAL - elapsed for elapsed in range(13)])

@@ -12,7 +12,7 @@ import requests
 
 from exporter.backfill.fetcher import latest_complete_month
 from exporter.months import month_end, months_between
-from tests.support.backfill import KEY, PACE, command_over_http, of_simulator, series_of
+from tests.support.backfill import INTERVAL, KEY, command_over_http, of_simulator, series_of
 from tests.support.running import TOOLS, Running, Started, query
 
 
@@ -52,7 +52,7 @@ def test_interrupted_and_resumed_it_asks_for_each_month_once(started: Started, t
     state = requests.get(f"{simulator.url.removesuffix('/v1')}/simulator", timeout=10).json()
     assert [request["status"] for request in state["requests"]] == [200, 200, 200]
     arrivals = [request["monotonic"] for request in state["requests"]]
-    assert min(later - earlier for earlier, later in pairwise(arrivals)) >= PACE
+    assert min(later - earlier for earlier, later in pairwise(arrivals)) >= INTERVAL
     written = [*first.lines, *again.lines, *(file.read_text() for file in (tmp_path / "state").iterdir())]
     assert not any("S3CR" in text for text in written)
 

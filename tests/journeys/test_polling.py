@@ -103,7 +103,7 @@ def test_a_first_start_waits_before_its_first_request_and_ready_says_why(
     simulator = started.simulator()
     begin = time.monotonic()
     exporter = exporter_of(started, simulator, tmp_path / "new")
-    exporter.line("what was requested before is unknown")
+    exporter.line("earlier requests are unknown")
     reply = exporter.get("/-/ready")
     assert reply.status_code == 503
     assert "the first request waits" in reply.text

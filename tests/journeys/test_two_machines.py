@@ -55,7 +55,7 @@ def test_another_machine_is_refused_with_one_line_until_the_first_has_ended(
         ]
     first.end(signal.SIGKILL)
     second = started.exporter(*files, under=under)
-    second.line("what was requested before is unknown")
+    second.line("earlier requests are unknown")
     second.line("poll succeeded", within=20)
     reply = requests.get(simulator.url.removesuffix("/v1") + "/simulator", timeout=5).json()
     arrivals = [request["monotonic"] for request in reply["requests"]]

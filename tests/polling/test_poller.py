@@ -102,7 +102,7 @@ def gaps(times: list[float]) -> list[float]:
     return [after - before for before, after in pairwise(times)]
 
 
-def test_a_round_asks_each_query_once_at_the_pace(clock: FakeClock) -> None:
+def test_a_round_asks_each_query_once_at_the_limiters_interval(clock: FakeClock) -> None:
     bench = Bench(clock, single())
     bench.run(899)
     assert [query for _, _, query in bench.client.asked] == [
@@ -313,7 +313,7 @@ def test_reconfigured_accounts_that_stay_keep_figures_and_schedule(clock: FakeCl
     assert {key for _, key, _ in client.asked} == {"key-comes"}
 
 
-def test_where_each_key_has_its_own_pace_nobody_waits_for_the_others(clock: FakeClock) -> None:
+def test_nobody_waits_for_the_others_if_each_key_has_a_limiter(clock: FakeClock) -> None:
     names = [f"account-{number}" for number in range(30)]
     bench = Bench(clock, several(names, limit_scope="account"))
     bench.run(3 * 13)
@@ -331,7 +331,7 @@ def test_unknown_pasts_of_keys_are_waited_out_together(clock: FakeClock) -> None
     assert len(bench.client.asked) == 30
 
 
-def test_accounts_with_one_key_share_its_pace(clock: FakeClock) -> None:
+def test_accounts_with_one_key_share_its_limiter(clock: FakeClock) -> None:
     key = KeySource(Secret(KEY))
     accounts = tuple(AccountSettings(name, key) for name in ("a", "b"))
     bench = Bench(clock, Settings(accounts, limit_scope="account"))
@@ -414,7 +414,7 @@ def test_another_key_is_no_longer_one_that_fails(clock: FakeClock, tmp_path: Pat
     assert {poll.failures_in_a_row for poll in bench.account().polls.values()} == {0}
 
 
-def test_a_rotated_key_has_a_pace_of_its_own(clock: FakeClock, tmp_path: Path) -> None:
+def test_a_rotated_key_has_a_limiter_of_its_own(clock: FakeClock, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("the-one-key")
     bench = Bench(clock, single(KeySource(file), limit_scope="account"))

@@ -1,4 +1,4 @@
-"""One pace for all, or each key its own: the promise holds for each key either way, and for the switch between."""
+"""One rate limiter for all keys, or one for each: the limit holds either way, and for the switch between."""
 
 import random
 from pathlib import Path
@@ -15,7 +15,7 @@ from exporter.state.directory import StateDirectory
 from tests.support.fakes import FakeClock
 from tests.support.simulator import most_in_60s
 
-PACE, UNANSWERED = 12.2, 14.2
+INTERVAL, UNANSWERED = 12.2, 14.2
 TIMEOUT = 30.0
 ONE, OTHER = Secret("key-one"), Secret("key-other")
 DAY = 86_400.0
@@ -28,7 +28,7 @@ def limiters_in(
 
 
 def acquire(limiters: RateLimiters, key: Secret, clock: FakeClock) -> float:
-    """Wait as long as the key's pace says; return how long that was."""
+    """Wait as long as the key's rate limiter says; return how long that was."""
     start = clock.monotonic()
     for _ in range(1000):
         match limiters.for_key(key).try_acquire(TIMEOUT):
@@ -50,37 +50,37 @@ def key_files(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"{KEY_FILE_PREFIX}*"))
 
 
-def test_one_pace_holds_for_all_keys(tmp_path: Path, clock: FakeClock) -> None:
+def test_one_limiter_holds_for_all_keys(tmp_path: Path, clock: FakeClock) -> None:
     limiters = limiters_in(tmp_path, clock, "all")
     request(limiters, ONE, clock)
-    assert request(limiters, OTHER, clock) == pytest.approx(PACE)
+    assert request(limiters, OTHER, clock) == pytest.approx(INTERVAL)
     assert not key_files(tmp_path)
 
 
-def test_each_key_has_its_own_pace(tmp_path: Path, clock: FakeClock) -> None:
+def test_each_key_has_a_limiter_of_its_own(tmp_path: Path, clock: FakeClock) -> None:
     limiters = limiters_in(tmp_path, clock)
     request(limiters, ONE, clock)
     assert request(limiters, OTHER, clock) == pytest.approx(UNANSWERED), "of the unknown past"
     assert request(limiters, ONE, clock) == 0
-    assert request(limiters, OTHER, clock) == pytest.approx(PACE - 0.3)
+    assert request(limiters, OTHER, clock) == pytest.approx(INTERVAL - 0.3)
 
 
-def test_accounts_with_the_same_key_share_its_pace(tmp_path: Path, clock: FakeClock) -> None:
+def test_accounts_with_the_same_key_share_its_limiter(tmp_path: Path, clock: FakeClock) -> None:
     limiters = limiters_in(tmp_path, clock)
     request(limiters, ONE, clock)
-    assert request(limiters, Secret("key-one"), clock) == pytest.approx(PACE)
+    assert request(limiters, Secret("key-one"), clock) == pytest.approx(INTERVAL)
 
 
 def test_an_empty_past_holds_for_every_key(clock: FakeClock) -> None:
     limiters = RateLimiters(5, clock, past_is_empty=True, scope="account")
     assert [request(limiters, key, clock) for key in (ONE, OTHER)] == [0, 0]
-    assert request(limiters, ONE, clock) == pytest.approx(PACE - 0.3)
+    assert request(limiters, ONE, clock) == pytest.approx(INTERVAL - 0.3)
 
 
-def test_processes_share_the_pace_of_a_key(tmp_path: Path, clock: FakeClock) -> None:
+def test_processes_share_the_limit_of_a_key(tmp_path: Path, clock: FakeClock) -> None:
     one, other = limiters_in(tmp_path, clock), limiters_in(tmp_path, clock)
     request(one, ONE, clock)
-    assert request(other, ONE, clock) == pytest.approx(PACE, abs=0.01)
+    assert request(other, ONE, clock) == pytest.approx(INTERVAL, abs=0.01)
     acquire(one, ONE, clock)
     assert acquire(other, ONE, clock) == pytest.approx(TIMEOUT + UNANSWERED, abs=0.01), (
         "the answer never came"
@@ -90,7 +90,7 @@ def test_processes_share_the_pace_of_a_key(tmp_path: Path, clock: FakeClock) -> 
 def test_a_restart_goes_on_where_the_process_before_it_ended(tmp_path: Path, clock: FakeClock) -> None:
     request(limiters_in(tmp_path, clock), ONE, clock)
     clock.advance(5)
-    assert request(limiters_in(tmp_path, clock), ONE, clock) == pytest.approx(PACE - 5, abs=0.01)
+    assert request(limiters_in(tmp_path, clock), ONE, clock) == pytest.approx(INTERVAL - 5, abs=0.01)
     clock.advance(900)
     assert request(limiters_in(tmp_path, clock), ONE, clock) == 0
 
@@ -117,7 +117,7 @@ def test_processes_that_cannot_tell_the_boot_never_believe_each_other(
 
 @pytest.mark.parametrize(("before", "after"), [("all", "account"), ("account", "all")])
 @pytest.mark.parametrize("has_directory", [True, False])
-def test_another_scope_while_running_waits_one_pace(
+def test_another_scope_while_running_waits_one_interval(
     tmp_path: Path, clock: FakeClock, before: LimitScope, after: LimitScope, has_directory: bool
 ) -> None:
     directory = StateDirectory(tmp_path) if has_directory else None
@@ -153,12 +153,14 @@ def test_a_lost_directory_makes_the_past_of_each_key_unknown(tmp_path: Path, clo
     assert [request(limiters, key, clock) for key in (ONE, OTHER)] == pytest.approx([UNANSWERED, UNANSWERED])
 
 
-def test_a_directory_that_cannot_be_made_leaves_each_key_its_pace(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_directory_that_cannot_be_made_leaves_each_key_its_limiter(
+    tmp_path: Path, clock: FakeClock
+) -> None:
     (tmp_path / "file").write_text("")
     directory = StateDirectory(tmp_path / "file" / "state")
     limiters = RateLimiters(5, clock, directory, "this-boot", scope="account")
     assert request(limiters, ONE, clock) == pytest.approx(UNANSWERED)
-    assert request(limiters, ONE, clock) == pytest.approx(PACE)
+    assert request(limiters, ONE, clock) == pytest.approx(INTERVAL)
     assert not directory.writable
     (tmp_path / "file").unlink()
     request(limiters, ONE, clock)
@@ -207,7 +209,7 @@ def test_a_restart_under_the_other_scope_takes_the_past_as_unknown_and_removes_w
     restarted = limiters_in(tmp_path, clock, after)
     assert request(restarted, ONE, clock) == pytest.approx(UNANSWERED)
     assert not left & set(tmp_path.iterdir())
-    assert request(restarted, ONE, clock) == pytest.approx(PACE)
+    assert request(restarted, ONE, clock) == pytest.approx(INTERVAL)
 
 
 def test_a_failed_write_for_a_key_that_was_replaced_counts_no_more_after_a_day(
@@ -228,7 +230,7 @@ def test_an_idle_limiter_that_was_dropped_still_keeps_the_interval(tmp_path: Pat
     clock.advance(DAY + 60)
     request(limiters, OTHER, clock)
     assert request(limiters, ONE, clock) == 0
-    assert request(limiters, ONE, clock) == pytest.approx(PACE)
+    assert request(limiters, ONE, clock) == pytest.approx(INTERVAL)
 
 
 class Fleet:
@@ -287,7 +289,7 @@ class Fleet:
                     self._in_flight[number] = key, answer
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), lose_state=st.booleans(), processes=st.integers(1, 3))
 def test_no_sliding_minute_ever_holds_more_than_five_of_a_key(
     tmp_path_factory: pytest.TempPathFactory, seed: int, lose_state: bool, processes: int

@@ -13,7 +13,7 @@ from exporter.ratelimit.decision import Wait, WaitReason
 from exporter.ratelimit.limiter import RateLimiter, boot_id
 from exporter.ratelimit.lock_file import LockFile
 from exporter.state.directory import StateDirectory
-from tests.ratelimit.test_limiter import LATE, PACE, TIMEOUT, request
+from tests.ratelimit.test_limiter import INTERVAL, LATE, TIMEOUT, request
 from tests.support.fakes import FakeClock
 
 
@@ -46,12 +46,12 @@ def test_the_second_machine_sends_nothing_until_the_first_has_ended(
     first.request()
     for _ in range(3):
         assert second.is_refused
-        assert first.request() == pytest.approx(PACE)
+        assert first.request() == pytest.approx(INTERVAL)
     (line,) = complaints(caplog)
     assert line.startswith(f"{tmp_path}: this state directory is in use by another machine: ")
     del first
-    assert second.request() == pytest.approx(PACE + LATE)
-    assert second.request() == pytest.approx(PACE)
+    assert second.request() == pytest.approx(INTERVAL + LATE)
+    assert second.request() == pytest.approx(INTERVAL)
     assert second.directory.writable
 
 
@@ -60,11 +60,11 @@ def test_a_removed_directory_belongs_to_the_machine_that_makes_it_again(tmp_path
     first, second = Machine(state, "one", 1e3), Machine(state, "other", 1e6)
     first.request()
     shutil.rmtree(state)
-    assert second.request() == pytest.approx(PACE + LATE)
+    assert second.request() == pytest.approx(INTERVAL + LATE)
     assert first.is_refused
-    assert second.request() == pytest.approx(PACE)
+    assert second.request() == pytest.approx(INTERVAL)
     del second
-    assert first.request() == pytest.approx(PACE + LATE)
+    assert first.request() == pytest.approx(INTERVAL + LATE)
 
 
 def test_if_locks_do_not_reach_the_other_machine_the_first_one_gives_way(
@@ -73,10 +73,10 @@ def test_if_locks_do_not_reach_the_other_machine_the_first_one_gives_way(
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     first, second = Machine(tmp_path, "one", 1e3), Machine(tmp_path, "other", 1e6)
     first.request()
-    assert second.request() == pytest.approx(PACE + LATE)
+    assert second.request() == pytest.approx(INTERVAL + LATE)
     for _ in range(3):
         assert first.is_refused
-        assert second.request() == pytest.approx(PACE)
+        assert second.request() == pytest.approx(INTERVAL)
     assert complaints(caplog) == [f"{tmp_path}: this state directory is in use by another machine"]
 
 
@@ -88,8 +88,8 @@ def test_a_file_system_without_locks_is_no_directory_to_share(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     machine = Machine(tmp_path, "one", 1e3)
-    assert machine.request() == pytest.approx(PACE + LATE)
-    assert machine.request() == pytest.approx(PACE)
+    assert machine.request() == pytest.approx(INTERVAL + LATE)
+    assert machine.request() == pytest.approx(INTERVAL)
     assert not machine.directory.writable
     assert complaints(caplog) == ["No locks available"]
 

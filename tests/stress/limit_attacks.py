@@ -176,8 +176,8 @@ class Scenario:
     least_a_minute: float = 1.0
     """Fewer requests than that, and the attack shows nothing."""
     least_of_the_limit: float = 0.0
-    least_of_the_pace: float = 0.0
-    """Of the requests that the pace leaves room for beside the network's own time."""
+    least_of_the_permitted: float = 0.0
+    """Of the requests that the rate limiter permits beside the network's own time."""
     least_between_two_of_a_key: float = 0.0
     limit_of_a_key: bool = False
 
@@ -203,9 +203,9 @@ LONG = [
     Scenario(
         "100 accounts, answered within 0.5 s", steady, (0.05, 0.25), (0.05, 0.25), least_of_the_limit=0.95
     ),
-    Scenario("100 accounts, 0 to 2 s to the provider", steady, least_of_the_pace=0.95),
+    Scenario("100 accounts, 0 to 2 s to the provider", steady, least_of_the_permitted=0.95),
     Scenario(
-        "100 accounts, 0 to 2 s there and 0 to 2 s back", steady, outwards=_AFAR, least_of_the_pace=0.95
+        "100 accounts, 0 to 2 s there and 0 to 2 s back", steady, outwards=_AFAR, least_of_the_permitted=0.95
     ),
     Scenario("two processes on one state directory", two_processes, least_a_minute=4),
     Scenario("`kill -9` every 0.5 to 20 s", partial(killed_at_random, timeout="5s")),

@@ -9,7 +9,7 @@ from tests.support.running import Running
 from tests.support.simulator import MisbehavingSimulator
 
 KEY = "S3CR+T/key"
-PACE = 12.2
+INTERVAL = 12.2
 UNWRITABLE = "state directory cannot be written"
 WRITABLE_AGAIN = "state directory can be written again"
 

@@ -1,9 +1,9 @@
 """Lives of the exporter's state, each ended by SIGKILL at an instant that nobody chose.
 
 A program of its own, because it forks: `python -m tests.stress.short_lives DIRECTORY LIVES` lets one process after the
-other do what the exporter does with its state directory, and nothing else: wait for the pace, reserve a request, keep
-new figures, release. The files, the kills and the processes are real; time is virtual, so that a life needs
-milliseconds. It prints what each life reported until it was killed, and judges nothing.
+other do what the exporter does with its state directory, and nothing else: wait for the rate limiter, reserve a
+request, keep new figures, release. The files, the kills and the processes are real; time is virtual, so that a life
+needs milliseconds. It prints what each life reported until it was killed, and judges nothing.
 """
 
 import json

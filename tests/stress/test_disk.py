@@ -19,7 +19,7 @@ from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
 from tests.stress.disk_attacks import ATTACKS, Attack
 from tests.stress.mounts import Mount
-from tests.stress.numbered import KEY, PACE, UNWRITABLE, WRITABLE_AGAIN, Numbered, configured, shown
+from tests.stress.numbered import INTERVAL, KEY, UNWRITABLE, WRITABLE_AGAIN, Numbered, configured, shown
 from tests.support.running import ROOT, Running, Started, eventually
 from tests.support.simulator import most_in_60s, served
 
@@ -55,7 +55,7 @@ class Battle:
             self._after_it()
         assert most_in_60s(self.simulator.arrivals) <= 5
         gaps = [after - before for before, after in pairwise(self.simulator.arrivals)]
-        assert min(gaps) >= PACE, gaps
+        assert min(gaps) >= INTERVAL, gaps
 
     def _attacked_while_running(self) -> None:
         exporter = self._life(0)
@@ -140,7 +140,7 @@ def said(exporter: Running, what: str) -> int:
 
 @pytest.mark.long
 def test_whatever_happens_to_the_directory(started: Started, tmp_path: Path) -> None:
-    """All attacks at the same time, because nearly all of the time is the pace's."""
+    """All attacks at the same time, because nearly all of the time is spent waiting for the rate limiter."""
     at_once = threading.Semaphore(2)
     with ThreadPoolExecutor(len(ATTACKS)) as pool:
         battles = [Battle(name, started, tmp_path, at_once) for name in ATTACKS]
@@ -183,7 +183,7 @@ def test_three_hundred_processes_killed_while_they_write(tmp_path: Path) -> None
                     said[what] = said.get(what, 0) + 1
     assert sum(said.values()) <= 1, f"only the very first knows nothing of the past: {said}"
     assert len(sent) > 300
-    assert min(after - before for before, after in pairwise(sent)) >= PACE
+    assert min(after - before for before, after in pairwise(sent)) >= INTERVAL
     assert most_in_60s(sent) <= 5
     assert list((tmp_path / "state").glob("*.tmp")), "no process was killed in the middle of writing"
 
@@ -215,7 +215,7 @@ def test_the_exporter_itself_killed_while_it_writes(started: Started, tmp_path: 
             with file.locked() as left_behind:
                 permitted = left_behind and left_behind.read()
             assert permitted, "the next process knows when it may ask"
-            assert permitted >= simulator.arrivals[-1] + PACE
+            assert permitted >= simulator.arrivals[-1] + INTERVAL
         exporter = started.exporter(f"--config.file={config}", f"--state.dir={state}")
         assert shown(exporter) == kept
         assert kept > 0

@@ -16,7 +16,7 @@ from tests.stress.limit_attacks import LONG, SHORT, Field, Scenario
 from tests.stress.provider import Provider, Relay
 from tests.support.running import Started, eventually
 
-PACE = 12.2
+INTERVAL = 12.2
 
 
 def attack(scenario: Scenario, started: Started, state: Path, seconds: float) -> Verdict:
@@ -27,7 +27,7 @@ def attack(scenario: Scenario, started: Started, state: Path, seconds: float) ->
     assert verdict.requests >= scenario.least_a_minute * seconds / 60
     assert verdict.share >= scenario.least_of_the_limit
     of_the_network = sum(provider.delays) / len(provider.delays)
-    assert verdict.share * LIMIT >= scenario.least_of_the_pace * 60 / (PACE + of_the_network)
+    assert verdict.share * LIMIT >= scenario.least_of_the_permitted * 60 / (INTERVAL + of_the_network)
     if scenario.least_between_two_of_a_key:
         assert least_gap(provider.arrivals) >= scenario.least_between_two_of_a_key
     return verdict
@@ -47,7 +47,7 @@ def test_for_a_minute_and_a_half(scenario: Scenario, started: Started, state: Pa
 
 
 @pytest.mark.journey
-def test_an_exporter_without_a_pace_is_noticed(started: Started, state: Path) -> None:
+def test_an_exporter_without_a_limiter_is_noticed(started: Started, state: Path) -> None:
     """The same field and the same judge, and an exporter that may ask once in 0.2 s."""
     provider = Provider(1, (0, 0.1))
     field = Field(started, provider, state, 30, provider.base_url)

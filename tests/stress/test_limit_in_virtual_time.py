@@ -1,4 +1,4 @@
-"""The limit, hour by hour in virtual time: a real poller and pace, and requests that are under way for up to 2 s."""
+"""The limit, hour by hour in virtual time: a real poller and rate limiter, and requests under way for up to 2 s."""
 
 import random
 from collections.abc import Callable

@@ -22,7 +22,7 @@ from tests.support.fakes import FakeClock
 from tests.support.simulator import MisbehavingSimulator, served
 
 KEY = "S3CR+T/key"
-PACE, LATE = 12.2, 2.0
+INTERVAL, LATE = 12.2, 2.0
 Series = tuple[str, frozenset[tuple[str, str]]]
 
 

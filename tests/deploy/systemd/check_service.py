@@ -105,9 +105,7 @@ def test_it_runs_locked_up_with_its_key_and_keeps_its_state(machine: Machine) ->
 
     machine("systemctl restart smspartner-exporter")
     eventually(lambda: "\nsms_cost_monthly{" in machine.metrics(), within=10)
-    assert machine.journal().count("what was requested before is unknown") == 1, (
-        "the pace outlives the process"
-    )
+    assert machine.journal().count("earlier requests are unknown") == 1, "the rate limit outlives the process"
 
     (backfill,) = (block for block in blocks(ROOT / "docs" / "backfill.md", "sh") if "systemd-run" in block)
     month = latest_complete_month(time.time())
