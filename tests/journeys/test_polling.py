@@ -73,7 +73,7 @@ def test_with_a_limit_per_key_a_hundred_accounts_are_polled_within_90_seconds(
     simulator = started.simulator("--limit-per-key")
     accounts = [{"name": f"account-{number}", "api_key": f"test-key-{number}"} for number in range(100)]
     exporter = exporter_of(started, simulator, state, accounts=accounts, limit_scope="account")
-    assert "with a key before is unknown" in exporter.get("/-/ready").text
+    assert "earlier requests with a key are unknown" in exporter.get("/-/ready").text
     eventually(lambda: len(asked(simulator)) == 300, within=90)
     assert exporter.get("/-/ready").ok
     assert sum(exporter.series("smspartner_up").values()) == 200
@@ -106,7 +106,7 @@ def test_a_first_start_waits_before_its_first_request_and_ready_says_why(
     exporter.line("earlier requests are unknown")
     reply = exporter.get("/-/ready")
     assert reply.status_code == 503
-    assert "the first request waits" in reply.text
+    assert "so the first one waits" in reply.text
     assert not exporter.series("sms_")
     eventually(lambda: exporter.get("/-/ready").ok, within=20)
     assert time.monotonic() - begin > 14.2
