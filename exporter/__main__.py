@@ -14,14 +14,14 @@ def main() -> NoReturn:
     signals.end_at_once(1 if is_backfill else 0)
     if not is_backfill:
         signals.ignore_reload()
-    # These imports take a while, in which a signal must already end the process in order.
+    # These imports take a while. A signal during them must already end the process cleanly.
     from exporter import log  # noqa: PLC0415
     from exporter.cli import main as run  # noqa: PLC0415
 
     status = run()
     log.flush()
     # A thread may be left in a call that nothing ends: a name being resolved, a password being checked. Python's own
-    # ending can crash on such a thread.
+    # shutdown can crash on such a thread.
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(status)

@@ -86,7 +86,7 @@ def _note_given(
 
 
 def one_of(known: Collection[str], **aliases: str) -> Callable[[str], str]:
-    """Return what converts a word in any case to the known one. Unlike argparse's choices, it quotes nothing wrong."""
+    """Return a converter that accepts known words in any case. Unlike argparse's choices, its error quotes no input."""
 
     def convert(text: str) -> str:
         word = aliases.get(text.lower(), text.lower())
@@ -128,7 +128,7 @@ def add_common_flags(parser: Parser) -> None:
 
 
 def state_dir(flag: Path | None, environment: Mapping[str, str]) -> Path:
-    """Return where the state is kept. Raises ConfigError if nothing tells."""
+    """Return where the state is kept. Raises ConfigError if there is no home directory either."""
     if flag:
         return flag
     if given := environment.get("STATE_DIRECTORY"):

@@ -165,7 +165,7 @@ def _backfill(flags: argparse.Namespace, demo_url: str | None, clock: SystemCloc
     if not demo_url:
         flags.state_dir = backfill_command.find_state_dir(flags.state_dir, os.environ)
     limiters, directory = _limiters_and_directory(flags, settings, demo_url, clock)
-    # A simulated API is another one with each start: what was kept of it could not be used again.
+    # Each start has a new simulated API, so figures that were kept could not be used again.
     return backfill_command.run(flags, settings, limiters, None if demo_url else directory, clock)
 
 

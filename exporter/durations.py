@@ -9,7 +9,7 @@ _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit 
 def parse_duration(text: str) -> int:
     """Return the seconds of a Prometheus duration.
 
-    Raises ValueError where `text` is none, milliseconds included: nothing here is that fast.
+    Raises ValueError if `text` is not a duration. Milliseconds are not accepted.
     """
     match = _DURATION.match(text)
     if not text or not match:

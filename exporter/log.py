@@ -1,7 +1,7 @@
 """Log lines in logfmt or JSON, from which every known API key is taken out.
 
-Fields go into ``extra``: ``logger.warning("poll failed", extra={"account": name})``. A formatter sees all that a
-handler writes, tracebacks included, which a filter does not: so the redaction stands here.
+Fields go into ``extra``: ``logger.warning("poll failed", extra={"account": name})``. Keys are removed in
+the formatter, because it sees everything that a handler writes, tracebacks included; a filter does not.
 """
 
 import json
@@ -160,7 +160,7 @@ def configure(level: str, style: str, stream: Stream = sys.stderr) -> None:
     # urllib3 logs the URL, key included, even at WARNING.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    # Its warnings are requests that are not HTTP, of which anybody may send as many as they like.
+    # It warns of each request that is not HTTP, and anybody can send any number of those.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     warnings.showwarning = _log_warning
     logging.raiseExceptions = False  # it prints tracebacks of its own

@@ -63,7 +63,7 @@ class Failure(Exception):  # noqa: N818 - not an error in the program
 
     @property
     def answered(self) -> bool:
-        """Whether the provider had the request for sure; else it may still be under way."""
+        """Whether the provider certainly got the request. If not, it may still be in transit."""
         return self.reason not in {Reason.UNREACHABLE, Reason.TIMEOUT}
 
 
@@ -119,7 +119,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     @property
     def months(self) -> dict[str, MonthFigures]:
-        """All months in order. Of the running month, the reply that was asked for it alone knows best."""
+        """All months in order. For a month in both, the `current_month` reply takes precedence."""
         return dict(sorted({**self.history, **self.current_month}.items()))
 
     def only(self, queries: Collection[Query]) -> "Figures":

@@ -1,4 +1,4 @@
-"""API keys: values that print as nothing, and the one place that takes them out of text."""
+"""API keys: values that print as ``<hidden>``, and the one place that removes them from text."""
 
 import html
 import json
@@ -16,7 +16,7 @@ _adding = threading.Lock()
 
 
 class Secret:
-    """An API key. Whoever needs the value asks for it by name; printing or logging it shows nothing.
+    """An API key. Only `reveal` returns the value; printing or logging the key shows ``<hidden>``.
 
     Raises ValueError if the value cannot be a key: empty, or containing whitespace or control characters.
     """

@@ -11,7 +11,7 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 def end_at_once(status: int) -> None:
     """Let a signal end the process with this status, until `handled` says what else to do."""
     for number in _ENDING:
-        # Not by an exception: Python's own ending restores the default action, by which a second signal kills.
+        # Not by an exception: Python's shutdown restores the default action, so a second signal would kill the process.
         signal.signal(number, lambda *_: os._exit(status))
 
 
@@ -22,7 +22,7 @@ def ignore_reload() -> None:
 
 @contextlib.contextmanager
 def handled(end: Callable[[], object], reload: Callable[[], object] | None = None) -> Iterator[None]:
-    """Within, call `end` for each signal to end, and `reload` for each SIGHUP; afterwards, do what was done before.
+    """Within the block, call `end` for SIGTERM and SIGINT, and `reload` for SIGHUP. Then restore the old handlers.
 
     Both are called in the main thread between any two instructions: they must not take a lock that it may hold.
     """

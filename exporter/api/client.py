@@ -100,7 +100,7 @@ class Client:
         ahead = 0.0 if reply.date is None else self.clock.time() - reply.date
         if abs(ahead) <= _CLOCK_OFF_AT_MOST:
             return parse_statistics(reply, first, last)
-        parse_statistics(reply)  # a refusal is one by any clock
+        parse_statistics(reply)  # a refusal counts whatever the clocks say
         side = "ahead of" if ahead > 0 else "behind"
         off = format_duration(abs(ahead))
         raise Failure(

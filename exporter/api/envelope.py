@@ -1,6 +1,6 @@
 """The envelope of every reply of the provider: HTTP status, JSON, success or an error code. Pure.
 
-The body decides if it is JSON; the HTTP status decides if it is not.
+If the body is JSON, it decides; otherwise the HTTP status does.
 """
 
 import json

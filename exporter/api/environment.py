@@ -23,7 +23,7 @@ def check_environment(base_url: str) -> None:
 
 
 def proxies(base_url: str) -> Mapping[str, str]:
-    """Return the proxies for a URL as requests takes them. One is used for https alone: there it sees no key."""
+    """Return the proxies for a URL as requests takes them: none for http, where a proxy would see the key."""
     if not base_url.startswith("https:"):
         return {}
     return requests.utils.get_environ_proxies(base_url)

@@ -20,7 +20,7 @@ from exporter.clock import Clock
 from exporter.model import Failure, Reason
 
 MAX_REPLY = 512 << 10
-"""Bytes of a reply, headers included: eleven years of days. Parsed, the worst of them takes 11 MB."""
+"""Bytes that a reply may have, headers included: enough for eleven years by day. Parsed, the worst takes 11 MB."""
 _ABORT = struct.pack("ii", 1, 0)
 _ORDERLY = struct.pack("ii", 0, 0)
 
@@ -92,7 +92,7 @@ current: ContextVar[GuardedSocket] = ContextVar("exchange of this thread")
 
 
 class _Bounded(io.RawIOBase):
-    """All that the peer sends: status line, headers and framing too, of which http.client bounds little."""
+    """Limits all that the peer sends, with status line, headers and framing, which http.client hardly limits."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw

@@ -135,10 +135,10 @@ def _with_figures(periods: list[_Period]) -> Iterator[tuple[int, _Period]]:
 
 
 def parse_credits(raw: RawReply, left_out: Callable[[str], object]) -> Credits:
-    """Parse a reply of ``/me``, in its present and its older shape. Whom the account belongs to is not even read.
+    """Parse a reply of ``/me``, in its present and its older shape. The account's owner is not read.
 
-    A field that makes no sense is left out, and `left_out` is told which and why; a balance that makes none spoils
-    the reply. Raises Failure.
+    An invalid field is left out, and `left_out` is told which and why. An invalid balance makes the whole reply
+    invalid. Raises Failure.
     """
     reply = parse_fields(successful_reply(raw), _CreditsReply, _EXPECTED).credits
     odd: list[str] = []

@@ -160,7 +160,7 @@ def parse_date(value: str) -> float | None:
 
 
 def unpack(body: bytes) -> bytes:
-    """Return a body without gzip's compression, which some servers use unasked; as it is if it is not gzip's.
+    """Return a gzip body decompressed, because some servers compress unasked. Return any other body as it is.
 
     Raises Failure if the content is larger than a reply may be.
     """

@@ -70,7 +70,7 @@ def parse(words: Sequence[str], now: float) -> argparse.Namespace:
 
 
 def find_state_dir(flag: Path | None, environment: Mapping[str, str]) -> Path:
-    """Return the state directory of the exporter that runs here, with which the limit is kept together.
+    """Return the state directory of the exporter that runs here. By sharing it, the two keep to the limit together.
 
     Raises BackfillError if nothing says which it is.
     """

@@ -66,7 +66,7 @@ def base_url(path: str, url: str) -> str:
 
 
 def month_range(path: str, days: RangeConfig) -> DateRange:
-    """Return a range of whole months. The figures of a part of a month would pass for those of the month."""
+    """Return a range of whole months. Figures for part of a month would look like those of the whole month."""
     if days.last < days.first:
         raise SchemaError(f"{path}.to", "must not be before from")
     first = days.first.replace(day=1)

@@ -16,7 +16,7 @@ _HARMLESS = re.compile(r"(?:[^']|'(?:.|\\\w+|<[a-z ]+>)')*")
 def read_yaml(path: Path) -> Any:
     """Return what is in a file; an empty mapping if it is empty. Raises SchemaError, without the file's name.
 
-    Each number, boolean and date is the text in the file, since YAML 1.1 would make 320 of 0500, and false of no.
+    Each number, boolean and date is the text in the file, because YAML 1.1 would read 0500 as 320, and ``no`` as false.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:

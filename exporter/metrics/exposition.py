@@ -19,9 +19,9 @@ _GZIP_LEVEL = 4  # 9, the usual choice, takes three times as long for 3 % less
 
 @dataclass(frozen=True)
 class Part:
-    """Metric families, each of which may go on in other parts.
+    """Metric families. A family may have more samples in other parts.
 
-    They are encoded anew only where `state` is not what it was; None never is.
+    An encoded part is reused as long as `state` stays the same. If `state` is None, it is never reused.
     """
 
     name: Hashable
@@ -30,7 +30,7 @@ class Part:
 
 
 class _Encoder:
-    """Encodes parts in one format, and keeps those that do not change. By far the most of a page does not."""
+    """Encodes parts in one format, and keeps those that do not change, which is most of the page."""
 
     def __init__(self, generate_latest: Callable[[Collector], bytes]) -> None:
         self._generate_latest = generate_latest

@@ -17,9 +17,9 @@ Samples = Iterator[tuple[Labels, float]]
 
 @dataclass(frozen=True)
 class AccountMetric:
-    """A gauge that each account has its own series of. `samples` gives its label values and values.
+    """A gauge with series of its own for each account. `samples` yields label values and a value.
 
-    It is given an account and what turns an instant of the monotonic clock into a Unix time.
+    `samples` takes an account, and the seconds to add to a monotonic instant to get Unix time.
     """
 
     name: str
@@ -232,10 +232,10 @@ def _own(account: Account) -> Labels:
 
 
 def of_exporter(status: Status) -> Iterator[Metric]:
-    """Yield the families that there is one series of, however many accounts there are."""
+    """Yield the families that describe the exporter itself, whatever the number of accounts."""
     yield GaugeMetricFamily(
         "smspartner_poll_interval_seconds",
-        "Seconds between polls, from the configuration.",
+        "Seconds between polls of an account: as configured, or more if sub-accounts need it.",
         status.poll_interval,
     )
     yield GaugeMetricFamily(

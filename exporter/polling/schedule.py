@@ -19,7 +19,7 @@ NEEDS_ANOTHER_KEY = frozenset({Reason.KEY_REJECTED, Reason.ACCESS_DENIED})
 def stretched_interval(poll_interval: float, requests: int, requests_per_hour: int, least: float) -> float:
     """Return the seconds that one round takes at least, in whole minutes, or `poll_interval` if that is longer.
 
-    A round has so many `requests`, beside others that are sent every hour; `least` seconds lie between any two.
+    A round has `requests` requests; `requests_per_hour` others are sent each hour. `least` seconds lie between any two.
     """
     share_left = 1 - requests_per_hour * least / 3600
     needed = requests * least / max(share_left, 0.1)

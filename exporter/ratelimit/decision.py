@@ -1,9 +1,9 @@
 """When a request may go out, so that the provider never sees more than its limit in any sliding minute. Pure.
 
 It spaces requests instead of counting them, because network delay can squeeze 61 s of requests into 59 s at the
-provider. Between the answer to one request and the sending of the next lie at least 61 s ÷ the requests per minute. A
-request arrives after its sending and before its answer, so arrivals are at least that far apart however the network
-delays them, and at 5 a minute six of them span more than a minute. A request that is given up, or whose process is
+provider. It leaves at least 61 s ÷ `requests_per_minute` between the answer to one request and the sending of the next.
+A request arrives after it is sent and before it is answered, so arrivals are at least that far apart, however the
+network delays them. At 5 a minute, six of them span more than a minute. A request that is given up, or whose process is
 killed, may still arrive a little later: the next one waits that much longer.
 
 All state is one instant on the monotonic clock: when the next request is permitted. If nobody knows that instant, the

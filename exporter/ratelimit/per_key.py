@@ -44,7 +44,7 @@ class RateLimiters:
     def claim_directory(self) -> None:
         """Make sure that no other machine uses the state directory. Raises DirectoryInUseError."""
         if self._directory:
-            with suppress(OSError):  # the first request tells
+            with suppress(OSError):  # the first request logs it
                 claim_directory(self._directory, self._boot, self.scope)
 
     @property

@@ -85,8 +85,8 @@ def subaccount_list(
 def statistics(account: SimulatedAccount, instant: float, parameters: Mapping[str, str]) -> SimulatedReply:
     """Return the reply of `/v1/statistics/cost-resume`.
 
-    A custom interval counts the days within it only, those to come excepted. Its entries are days if it lies within
-    one month, else months; an entry of type `month` is dated at its month's start even so.
+    A custom interval counts only its own days, without future ones. Its entries are days if it lies within one month,
+    otherwise months. An entry of type `month` always has the date of the month's first day.
     """
     today = paris(instant).date()
     by_day = False

@@ -87,7 +87,7 @@ class SimulatedAccount:
         return 42 + int(6 * self._chance(f"price {day:%Y-%m}"))
 
     def queued(self, instant: float) -> int:
-        """SMS waiting to go out: a few, others every minute."""
+        """SMS waiting to go out: a small number that changes every minute."""
         return int(12 * self._chance(f"queue {instant // 60}"))
 
     def balance(self, instant: float) -> int:

@@ -27,10 +27,10 @@ _MOST_ACCOUNTS = 1000
 class Simulator:
     """The API without its transport. Safe to use from several threads.
 
-    Every key has an account of its own, unless `api_keys` names the only ones there are. `requests_per_minute` is the
-    most in any sliding 60 s, to any path; a request refused for it is not counted, and None is no limit. It holds for
-    all keys together, or `limit_per_key` (all unknown keys together). Each account that is not one itself has so many
-    `subaccounts`. `now` (Unix time) decides on the figures, `monotonic` (seconds) on the limit.
+    Every key has an account of its own; if `api_keys` is given, only those keys have one. `requests_per_minute` is the
+    most in any sliding 60 s, to any path; None means no limit, and a request that was refused is not counted. The limit
+    is for all keys together, or for each key with `limit_per_key` (unknown keys share one). Each main account has
+    `subaccounts` sub-accounts. `now` (Unix time) decides on the figures, `monotonic` (seconds) on the limit.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ class StateDirectory:
         """Open a file for its owner alone and return the descriptor. Raises OSError, also if it is not ours."""
         path = self.path / name
         self.check(name)
-        # A pipe would be waited for; what takes the file's place after the check is refused below.
+        # Opening a pipe would block. Whatever replaces the file after the check is refused below.
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         try:
             _check_is_ours(os.fstat(descriptor))

@@ -79,7 +79,7 @@ class FiguresFiles(Generic[_T]):
         return figures
 
     def save(self, account: str | None, figures: _T, key: Secret) -> bool:
-        """Keep the figures. Return whether they are on disk; if not, the directory tells why."""
+        """Keep the figures. Return whether they are on disk; if not, the log says why."""
         if not self._directory:
             return False
         belongs_to = self._belongs_to(account, key)
@@ -103,7 +103,7 @@ class FiguresFiles(Generic[_T]):
             self._directory.forget(self._names.pop(account))
 
     def _belongs_to(self, account: str | None, key: Secret) -> str:
-        """Return what tells account, key and API from all others; it does not tell the key."""
+        """Return an identifier of account, key and API that does not reveal the key."""
         return hashlib.sha256(msgspec.json.encode((self.base_url, account, key.reveal()))).hexdigest()
 
     def _use(self, account: str | None, belongs_to: str) -> str:

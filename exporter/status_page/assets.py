@@ -5,7 +5,7 @@ import hashlib
 from importlib.resources import files
 
 SCRIPT = files(__package__).joinpath("page.js").read_bytes()
-"""Shows instants in the reader's time zone. Served at `SCRIPT_PATH`: the policy allows none inside the page."""
+"""Shows instants in the reader's time zone. Served at `SCRIPT_PATH`, because the policy allows no inline script."""
 SCRIPT_PATH = "/-/page.js"
 
 STYLE = files(__package__).joinpath("page.css").read_text("utf-8")

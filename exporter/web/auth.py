@@ -16,7 +16,7 @@ from exporter.web.app import ASGIApplication, Receive, Response, Scope, Send, se
 from exporter.web.security import WebSecurity
 
 _MAX_REMEMBERED = 64
-_BCRYPT_BYTES = 72  # bcrypt ignores what follows; Python's library refuses to
+_BCRYPT_BYTES = 72  # bcrypt ignores bytes after these; Python's library raises an error instead
 _CHALLENGE = (("www-authenticate", 'Basic realm="smspartner-exporter", charset="UTF-8"'),)
 
 
@@ -72,7 +72,7 @@ class PasswordChecker:
         self._lock = FairLock()
 
     def remembers(self, users: Mapping[bytes, bytes], name: bytes, password: bytes) -> bool:
-        """Say whether this password was found right before."""
+        """Say whether an earlier check found this password correct."""
         if name not in users:
             return False
         fingerprint = self._fingerprint(name, password, users[name])

@@ -16,7 +16,7 @@ DEADLINE = 10
 MAX_REQUEST = 16 << 10
 """Bytes that a request may have, its body included: no page here takes a body."""
 MAX_UNPARSED = 64 << 10
-"""Bytes of further requests that may wait, when more come, for the answer to another."""
+"""Bytes of pipelined requests that may wait for an earlier answer. If more arrive, the connection is closed."""
 _PARSED_AT_ONCE = 1024  # pipelined requests wait as bytes: parsed, they take fifty times the memory
 
 
@@ -130,7 +130,7 @@ class Connection(HttpToolsProtocol):
         self._watch()
 
     def on_headers_complete(self) -> None:
-        """Begin to answer a request. What this raises, uvicorn answers with 400."""
+        """Begin to answer a request. If this raises, uvicorn answers 400."""
         version = self.parser.get_http_version()
         hosts = sum(name == b"host" for name, _ in self.headers)
         if version not in {"1.0", "1.1"} or hosts > 1 or (version == "1.1" and hosts == 0):
@@ -179,6 +179,6 @@ class Connection(HttpToolsProtocol):
         if self.transport:
             super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        # All of these call this connection back.
+        # All of these refer back to this connection.
         self.pipeline.clear()
         del self.cycle, self.parser

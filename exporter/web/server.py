@@ -99,7 +99,7 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen. asyncio gives the operating system's queue the size that was meant for itself: undo that."""
+        """Listen. asyncio also uses its own limit as the listen backlog, so set the backlog again."""
         await super().startup(sockets)
         for listening in sockets or ():
             listening.listen(_BACKLOG)

@@ -94,7 +94,7 @@ class TlsTransport(asyncio.Transport):
 
 
 class HandshakeLog:
-    """Logs clients that were turned away: one line in ten seconds, which also counts those before it without a line."""
+    """Logs clients that were refused: at most one line in ten seconds, with a count of those not logged before."""
 
     def __init__(self) -> None:
         self._silent_until = -math.inf
