@@ -128,8 +128,8 @@ class RateLimiter:
         return sum(sent > since for sent in tuple(self._sent))
 
     def is_idle(self, since: float) -> bool:
-        """Return whether no request was sent or waited for since an instant on the monotonic clock."""
-        return self._own is None or self._own < since
+        """Return whether its last request is longer ago than an instant on the monotonic clock."""
+        return self._own is not None and self._own < since
 
     def seconds_left_of_unknown_past(self) -> float:
         """Return how long the wait for an unknown past still lasts; 0 if there is none."""

@@ -95,7 +95,10 @@ class LockFile:
         try:
             yield HeldLockFile(descriptor, self)
         finally:
-            os.close(descriptor)
+            try:
+                os.close(descriptor)
+            except OSError as error:  # network file systems say here that an earlier write failed
+                self.directory.failed(self.name, error)
 
     def is_of_this_machine(self, boot: str) -> bool:
         """Return whether an instant of `boot` holds here. Raises LockBusyError if another machine is at work."""

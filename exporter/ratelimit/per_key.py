@@ -68,8 +68,8 @@ class RateLimiters:
     def for_key(self, key: Secret) -> RateLimiter:
         """Return the limiter that requests with this key go through."""
         name = _key_file(key) if self.scope == "account" else FILE_NAME
+        self._drop_idle(except_for=name)
         if name not in self._limiters:
-            self._drop_idle()
             self._limiters = {**self._limiters, name: self._new_limiter(name)}
         return self._limiters[name]
 
@@ -89,11 +89,11 @@ class RateLimiters:
         level = logging.DEBUG if self.scope == "account" else logging.INFO
         return RateLimiter(self.requests_per_minute, self._clock, file, self._past_is_empty, level)
 
-    def _drop_idle(self) -> None:
-        """Drop the limiters of keys that were not used for a day: most have been replaced."""
+    def _drop_idle(self, except_for: str) -> None:
+        """Drop the limiters of other keys that were not used for a day: most have been replaced."""
         since = self._clock.monotonic() - _IDLE_SECONDS
         for name, limiter in tuple(self._limiters.items()):
-            if limiter.is_idle(since):
+            if name != except_for and limiter.is_idle(since):
                 self._limiters = {other: kept for other, kept in self._limiters.items() if other != name}
                 if self._directory:
                     self._directory.forget(name)

@@ -1,5 +1,6 @@
 """The rate limiter: the promise that no sliding minute at the server ever holds more than the limit."""
 
+import errno
 import fcntl
 import os
 import random
@@ -226,6 +227,26 @@ def test_half_a_written_line_counts_as_a_failed_write(
     request(limiter, clock)
     with monkeypatch.context() as disk:
         disk.setattr(os, "pwrite", lambda descriptor, line, offset: len(line) // 2)
+        assert request(limiter, clock) == pytest.approx(INTERVAL)
+        assert not directory.writable
+    assert request(limiter, clock) == pytest.approx(INTERVAL)
+    assert directory.writable
+
+
+def test_a_write_that_fails_when_the_file_is_closed_counts_as_a_failed_write(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = StateDirectory(tmp_path)
+    limiter = RateLimiter(5, clock, LockFile(directory, "this-boot"))
+    request(limiter, clock)
+    close = os.close
+
+    def fail(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "close", fail)
         assert request(limiter, clock) == pytest.approx(INTERVAL)
         assert not directory.writable
     assert request(limiter, clock) == pytest.approx(INTERVAL)

@@ -224,6 +224,20 @@ def test_a_failed_write_for_a_key_that_was_replaced_counts_no_more_after_a_day(
     assert directory.writable
 
 
+def test_a_failed_write_for_a_key_that_was_removed_counts_no_more_after_a_day(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    directory = StateDirectory(tmp_path / "state")
+    limiters = RateLimiters(5, clock, directory, "this-boot", scope="account")
+    request(limiters, ONE, clock)
+    directory.failed(key_files(tmp_path / "state")[0].name, OSError(28, "no space"))
+    request(limiters, OTHER, clock)
+    for _ in range(25):
+        clock.advance(DAY / 24)
+        request(limiters, OTHER, clock)
+    assert directory.writable
+
+
 def test_an_idle_limiter_that_was_dropped_still_keeps_the_interval(tmp_path: Path, clock: FakeClock) -> None:
     limiters = limiters_in(tmp_path, clock)
     request(limiters, ONE, clock)
