@@ -83,7 +83,10 @@ class WebSecurity:
         self._fingerprints = {path: _fingerprint(path) for path in (self._path, *self._fingerprints)}
         config = web_config.load(self._path)
         files = config.tls.files if config.tls else ()
-        self._fingerprints = {path: _fingerprint(path) for path in (self._path, *files)}
+        self._fingerprints = {
+            self._path: self._fingerprints[self._path],
+            **{path: _fingerprint(path) for path in files},
+        }
         try:
             if current:
                 _check_not_weaker(current, config)

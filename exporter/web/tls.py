@@ -74,7 +74,9 @@ def allows_client(config: TlsConfig, certificate: Mapping[str, Any] | None) -> b
     if config.client_allowed_sans is None:
         return True
     names = (certificate or {}).get("subjectAltName", ())
-    return any(normal_name(value) in config.client_allowed_sans for _, value in names)
+    # A directory name is no text.
+    texts = (value for _, value in names if isinstance(value, str))
+    return any(normal_name(text) in config.client_allowed_sans for text in texts)
 
 
 class _EncryptedKeyError(Exception):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from exporter.web import config as web_config
 from exporter.web import tls
 from exporter.web.security import WebSecurity
 from tests.support.web_security import WebFiles, hashed
@@ -94,6 +95,23 @@ def test_a_missing_file_changes_nothing_and_is_read_when_it_is_back(
     assert len(caplog.records) == 2
     (files.directory / "server.key").write_bytes(key)
     assert security.context is not context
+
+
+def test_a_file_that_is_written_in_two_parts_is_read_again_after_the_second(
+    files: WebFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = files.write(basic_auth_users={"a": hashed()})
+    load = web_config.load
+
+    def load_half(path: Path) -> web_config.WebConfig:
+        config = load(path)
+        files.write(basic_auth_users={"a": hashed(), "b": hashed()})
+        return config
+
+    with monkeypatch.context() as slow_writer:
+        slow_writer.setattr(web_config, "load", load_half)
+        security = WebSecurity(path)
+    assert list(security.config.users) == [b"a", b"b"]
 
 
 def test_a_problem_lasts_until_the_file_is_mended(files: WebFiles) -> None:

@@ -219,6 +219,18 @@ def test_a_client_needs_one_of_the_allowed_names(
     assert tls.allows_client(config, server.getpeercert()) is is_allowed
 
 
+def test_names_that_are_no_text_are_passed_over(files: WebFiles) -> None:
+    config = config_of(
+        files,
+        client_ca_file="ca.crt",
+        client_auth_type="RequireAndVerifyClientCert",
+        client_allowed_sans=["prometheus.example"],
+    )
+    directory_name = ("DirName", ((("commonName", "prometheus.example"),),))
+    assert tls.allows_client(config, {"subjectAltName": (directory_name, ("DNS", "prometheus.example"))})
+    assert not tls.allows_client(config, {"subjectAltName": (directory_name,)})
+
+
 def test_an_empty_list_of_allowed_names_refuses_every_client(files: WebFiles) -> None:
     config = config_of(
         files, client_ca_file="ca.crt", client_auth_type="RequireAndVerifyClientCert", client_allowed_sans=[]
