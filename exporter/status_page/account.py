@@ -225,13 +225,12 @@ def _polls(account: Account, now: float, wall_clock_offset: float) -> list[PollL
 
 def _unfinished(figures: Figures) -> Collection[str]:
     """Return the months whose figures were fetched before the month ended."""
-    fetched = {
-        month: figures.fetched.get(
-            Query.CURRENT_MONTH if month in figures.current_month else Query.STATISTICS, 0
-        )
+    fetched = figures.fetched.get(Query.STATISTICS, 0)
+    return {
+        month
         for month in figures.months
+        if month in figures.current_month or fetched < month_start(next_month(month))
     }
-    return {month for month, when in fetched.items() if when < month_start(next_month(month))}
 
 
 def _month(now: float) -> str:

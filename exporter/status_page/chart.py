@@ -79,7 +79,7 @@ def cost_chart(
     steps = max(1, math.ceil(highest / step))
 
     def y(cost: float) -> float:
-        return _BASE - cost / (steps * step) * (_BASE - _TOP)
+        return _BASE - max(cost, 0) / (steps * step) * (_BASE - _TOP)  # refunds have no bar
 
     def bar(index: int, month: str, figures: MonthFigures) -> Bar:
         width, middle = min(76 / len(shown), 12), _middle(index, len(shown))

@@ -78,6 +78,15 @@ def test_months_without_cost_are_bars_of_no_height() -> None:
     assert texts(svg, "cost") == ["0", "0"]
 
 
+@pytest.mark.parametrize("highest", [10.0, -2.0])
+def test_a_month_whose_refunds_exceed_its_cost_has_no_bar_and_its_amount(highest: float) -> None:
+    svg = chart({"2026-10": MonthFigures(-5, 0), "2026-11": MonthFigures(highest, 0)})
+    assert [number(bar, "height") >= 0 for bar in svg.iter("rect")] == [True, True]
+    assert number(next(svg.iter("rect")), "height") == 0
+    assert texts(svg, "cost") == ["-5", short(highest)]
+    assert all(0 <= number(text, "y") <= number(svg, "height") for text in svg.iter("text"))
+
+
 def test_thirteen_months_are_each_labelled_with_name_and_cost() -> None:
     svg = chart(months(13))
     assert texts(svg, "cost") == [short(figures.cost) for figures in months(13).values()]

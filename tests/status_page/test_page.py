@@ -296,6 +296,17 @@ def test_a_month_is_marked_so_far_until_it_is_fetched_after_its_end() -> None:
     assert "November 2026" not in read.text
 
 
+def test_a_month_that_was_fetched_in_part_stays_so_far_when_later_months_are_known() -> None:
+    figures = msgspec.structs.replace(
+        account().figures,
+        current_month={"2026-08": MonthFigures(1.5, 2), "2026-11": MonthFigures(2.5, 3)},
+        history=months(2, "2026-06"),
+        fetched={Query.STATISTICS: NOW - 120 * 86400, Query.CURRENT_MONTH: NOW},
+    )
+    read = page((msgspec.structs.replace(account(), figures=figures),))
+    assert [row[0] for row in read.rows()[1:3]] == ["November 2026, so far", "August 2026, so far"]
+
+
 def test_with_more_than_ten_accounts_only_the_chosen_one_is_shown_in_full() -> None:
     snapshot = CASES["hundred"]
     listed = page(snapshot)
