@@ -44,8 +44,8 @@ class _ProgressBar:
         layout = "{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} months{postfix}"
         self._bar = tqdm(total=months, file=terminal, leave=False, dynamic_ncols=True, bar_format=layout)
 
-    def show(self, fetched: int, seconds_left: float) -> None:
-        self._bar.n = fetched
+    def show(self, fetched: int, months: int, seconds_left: float) -> None:
+        self._bar.n, self._bar.total = fetched, months
         self._bar.set_postfix_str(f"about {format_duration(seconds_left)} left")
 
     def close(self) -> None:

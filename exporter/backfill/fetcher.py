@@ -33,8 +33,8 @@ _EARLIEST = "2000-01"
 _REDRAW_EVERY = 1.0
 _T = TypeVar("_T")
 
-Progress = Callable[[int, float], object]
-"""Is told every second how many months are fetched and how many seconds the rest takes."""
+Progress = Callable[[int, int, float], object]
+"""Is told every second how many months are fetched, how many there are, and how many seconds the rest takes."""
 
 
 class BackfillError(Exception):
@@ -182,8 +182,8 @@ class Backfill:
             listing, _ = self._obtain(account, "sub-accounts", next_page)
         for subaccount in listing.subaccounts:
             found = subaccount_settings(account, subaccount.id, KeySource(subaccount.key))
-            self._accounts.append(found)
             self._asked[found.name] = self._load(found)
+            self._accounts.append(found)
         logger.info(
             "sub-accounts found",
             extra={
@@ -270,4 +270,5 @@ class Backfill:
     def _draw(self, seconds_to_next: float) -> None:
         if self._show:
             left = len(self.missing)
-            self._show(self.total - left, seconds_to_next + (left - 1) * self._limiters.interval)
+            seconds_left = seconds_to_next + (left - 1) * self._limiters.interval
+            self._show(self.total - left, self.total, seconds_left)

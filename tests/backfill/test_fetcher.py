@@ -281,9 +281,9 @@ def test_each_second_it_says_how_many_months_are_fetched_and_how_long_the_rest_t
     start: Start, transport: SimulatedTransport
 ) -> None:
     transport.latency = lambda: 0.0
-    said: list[tuple[int, float]] = []
-    start(["2024-01", "2024-02"], show=lambda fetched, seconds: said.append((fetched, seconds))).run()
-    first = [seconds for fetched, seconds in said if fetched == 0]
+    said: list[tuple[int, int, float]] = []
+    start(["2024-01", "2024-02"], show=lambda *progress: said.append(progress)).run()
+    first = [seconds for fetched, total, seconds in said if (fetched, total) == (0, 2)]
     assert first == pytest.approx([INTERVAL + LATE + INTERVAL - elapsed for elapsed in range(15)])
-    second = [seconds for fetched, seconds in said if fetched == 1]
+    second = [seconds for fetched, total, seconds in said if (fetched, total) == (1, 2)]
     assert second == pytest.approx([INTERVAL - elapsed for elapsed in range(13)])
