@@ -77,7 +77,12 @@ class Transport:
             name="exchange",
             daemon=True,
         )
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            raise Failure(
+                Reason.UNREACHABLE, "this machine lets the exporter start no more threads"
+            ) from None
         try:
             return outcome.result(timeout=remaining)
         except TimeoutError:

@@ -307,6 +307,16 @@ def test_nobody_listens(nothing_left: None) -> None:
     assert (failure.reason, failure.detail) == (Reason.UNREACHABLE, "connection refused")
 
 
+def test_a_machine_that_starts_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    failure = failing("http://127.0.0.1:9")
+    assert failure.reason is Reason.UNREACHABLE
+    assert failure.detail == "this machine lets the exporter start no more threads"
+
+
 @pytest.mark.parametrize("host", ["a..example", "." * 3, "a" * 64 + ".example"])
 def test_no_name_of_a_host(nothing_left: None, host: str) -> None:
     assert failing(f"http://{host}/v1").reason is Reason.UNREACHABLE
