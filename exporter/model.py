@@ -95,9 +95,9 @@ class Subaccount:
 
 @dataclass(frozen=True)
 class SubaccountPage:
-    """One page of the list. `total` counts the sub-accounts of all pages."""
+    """One page of the list. `total` counts the sub-accounts of all pages; None if the reply has no list at all."""
 
-    total: int
+    total: int | None
     subaccounts: tuple[Subaccount, ...]
     permitted: bool = True
     """False if the account does not have the feature."""

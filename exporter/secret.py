@@ -9,6 +9,8 @@ from typing import NoReturn
 from urllib.parse import quote
 
 HIDDEN = "<hidden>"
+MIN_KEY_LENGTH = 8
+"""A shorter key from outside is refused: it would be taken out of every line that has these letters in it."""
 
 _spellings: list[str] = []
 """Every key that this process ever held, as each library writes it, the longest first: one may be in another."""

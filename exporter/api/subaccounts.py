@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from exporter.api.envelope import RawReply, invalid_reply, parse_fields, successful_reply
 from exporter.api.replies import CreditsFields
 from exporter.model import Credits, Failure, Subaccount, SubaccountPage
-from exporter.secret import Secret
+from exporter.secret import MIN_KEY_LENGTH, Secret
 
 _NOT_PERMITTED = 4
 _SECRET = re.compile(rb'"(?:apiKey|token)"\s*:\s*"([^"\\]{8,200})"')
@@ -62,7 +62,7 @@ def parse_subaccounts(raw: RawReply, page: int) -> SubaccountPage:
     if reply.total is None and entries:
         raise invalid_reply("total: is missing")
     return SubaccountPage(
-        total=int(reply.total or 0),
+        total=None if reply.total is None and reply.data is None else int(reply.total or 0),
         subaccounts=tuple(_subaccount(index, entry) for index, entry in enumerate(entries)),
     )
 
@@ -75,6 +75,8 @@ def _hide_secrets(body: bytes) -> None:
 
 
 def _subaccount(index: int, entry: _Entry) -> Subaccount:
+    if 0 < len(entry.api_key) < MIN_KEY_LENGTH:
+        raise invalid_reply(f"data[{index}].apiKey: is shorter than {MIN_KEY_LENGTH} characters")
     try:
         key = Secret(entry.api_key)
     except ValueError as error:

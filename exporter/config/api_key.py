@@ -6,12 +6,11 @@ import re
 import stat
 from pathlib import Path
 
-from exporter.secret import Secret
+from exporter.secret import MIN_KEY_LENGTH, Secret
 
 logger = logging.getLogger(__name__)
 
 _MAX_KEY_BYTES = 4096
-_MIN_KEY = 8
 _QUOTE = "[\"'`‘’‚“”„«»]"  # noqa: RUF001 - word processors write these
 _MISTAKES = (
     (rf"{_QUOTE}.*|.*{_QUOTE}", "begins or ends with a quote: give the key alone"),
@@ -72,10 +71,8 @@ def parse_key(text: str) -> Secret:
     for pattern, problem in _MISTAKES:
         if re.fullmatch(pattern, text, re.DOTALL | re.IGNORECASE):
             raise ValueError(problem)
-    if (
-        0 < len(text) < _MIN_KEY
-    ):  # as a Secret, it would be taken out of every line that has these letters in it
-        raise ValueError(f"is shorter than {_MIN_KEY} characters, which no API key is")
+    if 0 < len(text) < MIN_KEY_LENGTH:
+        raise ValueError(f"is shorter than {MIN_KEY_LENGTH} characters, which no API key is")
     return Secret(text)
 
 

@@ -107,8 +107,8 @@ class PolledAccounts:
         return self._polled[name]
 
     def keep_lists(self, accounts: Sequence[AccountSettings]) -> None:
-        """Keep the lists of these accounts, if they are of the same key, and forget all others."""
-        self.lists.keep({account.name: account.key.read() for account in accounts if account.subaccounts})
+        """Keep the lists of these accounts, also if their keys are new ones, and forget all others."""
+        self.lists.keep({account.name for account in accounts if account.subaccounts})
 
     def owner_key(self, name: str | None) -> Secret:
         """Return the key that an account's figures on disk belong to.

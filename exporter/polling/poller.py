@@ -103,9 +103,10 @@ class Poller:
                 return None
             account, query = due
             self._asking = self._client
-            return PollRequest(
-                account, query, self._accounts[account].key.read(), self._client, self._settings
-            )
+            page = self._accounts.lists.next_page(account) if query is Query.SUBACCOUNTS else None
+            key = self._accounts[account].key.read()
+            limiter = self._limiters.for_key(key)
+            return PollRequest(account, query, page, key, limiter, self._client, self._settings)
 
     def _send(self, request: PollRequest) -> bool:
         """Send a request and record how it ended. Return False if the rate limiter does not permit it yet."""
@@ -114,24 +115,23 @@ class Poller:
         failure: Failure | None = None
         started = self._clock.monotonic()
         try:
-            limiter = self._limiters.for_key(request.key)
-            with limiter.request(request.settings.timeout) as permission:
+            with request.limiter.request(request.settings.timeout) as permission:
                 if isinstance(permission, Wait):
                     self._hold(request, permission)
                     return False
                 logger.debug("polling", extra={"account": request.account, "query": request.query})
-                if request.query is Query.SUBACCOUNTS:
-                    number = self._accounts.lists.next_page(request.account)
-                    page = request.client.fetch_subaccounts(number, request.key, permission.deadline)
+                if request.page:
+                    page = request.client.fetch_subaccounts(request.page, request.key, permission.deadline)
                 else:
                     merge = ask(request.client, request.query, request.key, permission.deadline, self._clock)
         except Failure as error:
             failure = error
-            self._accounts.lists.start_over(request.account)
         with self._lock:
             if self._is_wanted(request):
                 if page:
                     failure = self._take_page(request, page)
+                elif request.page:
+                    self._accounts.lists.start_over(request.account)
                 self._record(request, started, merge, failure)
         return True
 
@@ -159,6 +159,8 @@ class Poller:
             return False
         if request.query not in now.queries_of(self._accounts[request.account]):
             return False
+        if request.page and request.page != self._accounts.lists.next_page(request.account):
+            return False  # a reload lets the list begin anew
         if request.settings is now:
             return True
         is_other_range = request.query is Query.STATISTICS and asked.statistics != now.statistics
@@ -204,7 +206,7 @@ class Poller:
     def _take_page(self, request: PollRequest, page: SubaccountPage) -> Failure | None:
         """Take a page of an account's sub-accounts. Once its list is complete, poll exactly those that it has."""
         try:
-            if not self._accounts.lists.take(request.account, request.key, page):
+            if not self._accounts.lists.take(request.account, page):
                 return None
         except Failure as failure:
             return failure

@@ -11,6 +11,7 @@ from exporter.clock import Clock
 from exporter.config.settings import Settings
 from exporter.model import Credits, Figures, MonthFigures, Query, SubaccountPage
 from exporter.months import month_of, paris_date
+from exporter.ratelimit.limiter import RateLimiter
 from exporter.secret import Secret
 
 Merge = Callable[[Figures], Figures]
@@ -42,7 +43,10 @@ class PollRequest:
 
     account: str | None
     query: Query
+    page: int | None
+    """The page of the list of sub-accounts; None for other queries."""
     key: Secret
+    limiter: RateLimiter
     client: Fetcher
     settings: Settings
 

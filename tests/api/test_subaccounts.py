@@ -61,13 +61,16 @@ def test_the_documented_sample() -> None:
     [
         listing(),
         listing(total=0),
-        listing(data=None, total=None),
-        b'{"success": true, "code": 200}',
         b'{"success": true, "data": []}',
     ],
 )
 def test_a_list_without_entries_is_an_empty_page(body: bytes) -> None:
     assert parsed(body) == SubaccountPage(total=0, subaccounts=())
+
+
+@pytest.mark.parametrize("body", [listing(data=None, total=None), b'{"success": true, "code": 200}'])
+def test_a_reply_without_a_list_names_no_total(body: bytes) -> None:
+    assert parsed(body) == SubaccountPage(total=None, subaccounts=())
 
 
 def test_an_account_without_the_feature_has_no_sub_accounts_and_is_no_failure() -> None:
@@ -113,6 +116,7 @@ def test_an_unknown_balance_is_not_zero(balance: object) -> None:
         (listing(entry(apiKey=None)), "data[0].apiKey: expected the key of the sub-account"),
         (listing(entry(apiKey=12345678)), "data[0].apiKey: expected the key of the sub-account"),
         (listing(entry(), entry(id=8, apiKey="")), "data[1].apiKey: is empty"),
+        (listing(entry(apiKey="-")), "data[0].apiKey: is shorter than 8 characters"),
         (listing(entry(apiKey="two words")), "data[0].apiKey: contains whitespace"),
         (listing(entry(credits=[])), "data[0].credits: expected the balance of the sub-account"),
         (listing(entry(credits={"balance": "much"})), 'balance: expected a decimal such as "10.245"'),

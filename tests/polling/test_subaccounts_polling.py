@@ -1,6 +1,7 @@
 """Accounts whose sub-accounts find themselves, in virtual time."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,20 @@ class Agency(FakeFetcher):
         self.asked: list[tuple[float, str, Query]] = []
         self.pages: list[int] = []
         self.fault: dict[int, SubaccountPage | Failure] = {}
+        self.on_page: dict[int, Callable[[], None]] = {}
+        self.failing: set[Query] = set()
         self._clock = clock
 
     def ask(self, query: Query, key: Secret, deadline: float) -> None:
         self.asked.append((self._clock.monotonic(), key.reveal(), query))
         self._clock.advance(0.3)
+        if query in self.failing:
+            raise Failure(Reason.SERVER_ERROR, "HTTP 500")
 
     def fetch_subaccounts(self, page: int, key: Secret, deadline: float) -> SubaccountPage:
         self.ask(Query.SUBACCOUNTS, key, deadline)
         self.pages.append(page)
+        self.on_page.get(page, lambda: None)()
         if isinstance(fault := self.fault.get(page), Failure):
             raise fault
         return fault or self.page(page)
@@ -268,12 +274,68 @@ def test_a_reload_that_turns_it_off_takes_the_sub_accounts_along(clock: FakeCloc
     assert Query.SUBACCOUNTS not in bench.account("agency").polls
 
 
-def test_a_reload_with_another_main_key_shows_no_sub_account_of_the_other(clock: FakeClock) -> None:
+def test_a_reload_with_another_main_key_keeps_the_sub_accounts_until_their_list_is_read_with_it(
+    clock: FakeClock,
+) -> None:
     bench = Bench(clock, Agency(clock, 3))
     bench.run(200)
+    before = bench.account("agency/2").figures
     other = AccountSettings("agency", KeySource(Secret("another-main-key")), subaccounts=SubaccountSettings())
+    bench.client.fault = {1: Failure(Reason.TIMEOUT, "late")}
     bench.poller.reconfigure(Settings(accounts=(other,)), bench.client)
-    assert bench.names == ["agency"]
+    bench.run(30)
+    assert bench.names == ["agency", "agency/1", "agency/2", "agency/3"]
+    assert bench.account("agency/2").figures.months == before.months
+    bench.client.fault = {}
+    bench.client.keys = {2: "key-of-client-2", 7: "key-of-client-7"}
+    bench.run(120)
+    assert bench.names == ["agency", "agency/2", "agency/7"]
+    assert bench.account("agency/2").figures.months == before.months
+
+
+@pytest.mark.parametrize("page", [1, 2, 3])
+def test_a_reload_while_a_page_is_under_way_lets_the_list_begin_anew(clock: FakeClock, page: int) -> None:
+    client = Agency(clock, 45)
+    bench = Bench(clock, client)
+
+    def reload() -> None:
+        client.on_page = {}
+        bench.poller.reconfigure(bench.configured(SubaccountSettings(), timeout=29), client)
+
+    client.on_page = {page: reload}
+    bench.run(200)
+    assert client.pages == [*range(1, page + 1), 1, 2, 3] if page > 1 else [1, 2, 3]
+    assert len(bench.names) == 1 + 45
+    assert bench.account("agency").request_stats[Endpoint.SUBACCOUNTS].failures == {}
+
+
+def test_a_list_goes_on_when_another_query_of_its_account_fails(clock: FakeClock) -> None:
+    client = Agency(clock, 400)
+    client.failing = {Query.STATISTICS, Query.CURRENT_MONTH, Query.CREDITS}
+    bench = Bench(clock, client)
+    bench.run(600)
+    assert client.pages == [*range(1, 21)]
+
+
+def test_a_reply_without_a_list_does_not_remove_sub_accounts(clock: FakeClock) -> None:
+    bench = Bench(clock, Agency(clock, 3))
+    bench.run(200)
+    bench.client.fault = {1: SubaccountPage(None, ())}
+    bench.run(1.1 * HOUR)
+    assert bench.names == ["agency", "agency/1", "agency/2", "agency/3"]
+    poll = bench.account("agency").polls[Query.SUBACCOUNTS]
+    assert (poll.reason, poll.detail) == (
+        Reason.INVALID_REPLY,
+        "total and data: are missing, but there were sub-accounts before",
+    )
+
+
+def test_a_reply_without_a_list_is_an_empty_list_if_none_was_known(clock: FakeClock) -> None:
+    client = Agency(clock, 0)
+    client.fault = {1: SubaccountPage(None, ())}
+    bench = Bench(clock, client)
+    bench.run(200)
+    assert bench.account("agency").polls[Query.SUBACCOUNTS].succeeded
 
 
 def test_saved_figures_are_shown_after_a_restart_before_the_list_is_read(
