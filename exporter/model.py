@@ -116,6 +116,8 @@ class Figures(msgspec.Struct, frozen=True):
     """When each part was fetched, Unix seconds."""
     statistics: str | None = None
     """The setting `statistics` that `history` was asked with."""
+    subaccounts: tuple[int, ...] = ()
+    """The ids of the account's sub-accounts."""
 
     @property
     def months(self) -> dict[str, MonthFigures]:
@@ -130,6 +132,7 @@ class Figures(msgspec.Struct, frozen=True):
             credits=self.credits if Query.CREDITS in queries else None,
             fetched={query: when for query, when in self.fetched.items() if query in queries},
             statistics=self.statistics,
+            subaccounts=self.subaccounts if Query.SUBACCOUNTS in queries else (),
         )
 
     def asked_with(self, statistics: str) -> "Figures":
@@ -157,9 +160,10 @@ class Figures(msgspec.Struct, frozen=True):
             fetched={**self.fetched, Query.CURRENT_MONTH: now},
         )
 
-    def with_subaccounts_listed(self, now: float) -> "Figures":
-        """Note that the list of the account's sub-accounts was fetched."""
-        return msgspec.structs.replace(self, fetched={**self.fetched, Query.SUBACCOUNTS: now})
+    def with_subaccounts(self, subaccounts: tuple[int, ...], now: float) -> "Figures":
+        """Take a complete list of sub-accounts, by id."""
+        fetched = {**self.fetched, Query.SUBACCOUNTS: now}
+        return msgspec.structs.replace(self, subaccounts=subaccounts, fetched=fetched)
 
     def with_credits(self, credit: Credits, now: float) -> "Figures":
         """Take a `credits` reply."""

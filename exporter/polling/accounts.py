@@ -142,7 +142,7 @@ class PolledAccounts:
             subaccount_settings(parent, subaccount, parent.key)
             for parent in settings.accounts
             if parent.subaccounts and parent.name not in self.lists.complete
-            for subaccount in self._store.load_subaccounts(parent.name, parent.key.read())
+            for subaccount in self._store.load(parent.name, parent.key.read()).subaccounts
         ]
 
     def _account(self, settings: Settings, account: AccountSettings, known: Account | None) -> Account:

@@ -218,9 +218,8 @@ class Poller:
             figures = account.figures.with_credits(subaccount.credits, now)
             self._publish(msgspec.structs.replace(account, figures=figures), key=request.key)
         account = self._store.account(parent.name)
-        figures = account.figures.with_subaccounts_listed(now)
+        figures = account.figures.with_subaccounts(tuple(each.id for each in listed), now)
         self._publish(msgspec.structs.replace(account, figures=figures), key=request.key)
-        self._store.publish_subaccounts(parent.name, [each.id for each in listed], request.key)
         return None
 
     def _note_rejection(self, request: PollRequest, failure: Failure | None) -> None:

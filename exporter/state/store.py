@@ -17,13 +17,10 @@ class Store:
     def __init__(self, directory: StateDirectory | None = None) -> None:
         self._directory = directory
         self._files = FiguresFiles(directory, "figures", Figures)
-        self._lists = FiguresFiles(directory, "subaccounts", list[int])
         self._snapshot: Snapshot = ()
         self._index: dict[str | None, int] = {}
         self._unsaved: dict[str | None, Secret] = {}
         """Accounts whose figures are not on disk yet, and the keys that brought them."""
-        self._unsaved_lists: dict[str | None, tuple[list[int], Secret]] = {}
-        """The sub-accounts of accounts whose list is not on disk yet, and the keys that brought the lists."""
         self._lock = threading.Lock()
 
     @property
@@ -36,12 +33,9 @@ class Store:
         if url != self._files.base_url:
             with self._lock:
                 self._unsaved = {}
-                self._unsaved_lists = {}
                 for known in self._snapshot:
                     self._files.forget(known.name)
-                    self._lists.forget(known.name)
                 self._files = FiguresFiles(self._directory, "figures", Figures, url)
-                self._lists = FiguresFiles(self._directory, "subaccounts", list[int], url)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -53,9 +47,7 @@ class Store:
         with self._lock:
             for gone in {known.name for known in self._snapshot} - {account.name for account in accounts}:
                 self._unsaved.pop(gone, None)
-                self._unsaved_lists.pop(gone, None)
                 self._files.forget(gone)
-                self._lists.forget(gone)
             self._snapshot = accounts
             self._index = {account.name: index for index, account in enumerate(accounts)}
 
@@ -72,19 +64,9 @@ class Store:
                 self._unsaved = {account.name: key, **self._unsaved}
             self._snapshot = (*self._snapshot[:index], account, *self._snapshot[index + 1 :])
 
-    def publish_subaccounts(self, parent: str | None, subaccounts: list[int], key: Secret) -> None:
-        """Note which sub-accounts an account has, by id. The next `save` writes them; their keys are never written."""
-        with self._lock:
-            self._unsaved_lists[parent] = subaccounts, key
-
     def save(self) -> None:
         """Write new figures to disk, up to the first that cannot be written. Those wait for the next time."""
-        with self._lock:  # what is unsaved belongs to the API of these files
-            files, lists, unsaved_lists = self._files, self._lists, tuple(self._unsaved_lists.items())
-        for parent, (subaccounts, key) in unsaved_lists:
-            if lists.save(parent, subaccounts, key):
-                with self._lock:
-                    self._unsaved_lists.pop(parent, None)
+        files = self._files  # what is unsaved now belongs to their API
         for name, key in tuple(self._unsaved.items()):
             with self._lock:
                 if name not in self._index or self._unsaved.get(name) is not key or files is not self._files:
@@ -97,10 +79,6 @@ class Store:
                         # Behind the others, in case that its file alone is in trouble.
                         self._unsaved.setdefault(name, key)
                 return
-
-    def load_subaccounts(self, parent: str | None, key: Secret) -> list[int]:
-        """Return the ids of the sub-accounts that an earlier process saved for an account."""
-        return self._lists.load(parent, key) or []
 
     def load(self, account: str | None, key: Secret) -> Figures:
         """Return the figures an earlier process saved; empty ones unless they surely are this account's."""

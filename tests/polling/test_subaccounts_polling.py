@@ -362,7 +362,7 @@ def test_no_key_of_a_sub_account_is_written_to_disk(clock: FakeClock, tmp_path: 
     bench.run(HOUR)
     written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert b"key-of" not in written
-    assert len(list(tmp_path.iterdir())) == 1 + 45 + 1
+    assert len(list(tmp_path.iterdir())) == 1 + 45
 
 
 def test_the_first_pages_of_a_retry_neither_end_a_failure_nor_shorten_its_backoff(clock: FakeClock) -> None:
