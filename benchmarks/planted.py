@@ -44,7 +44,7 @@ def plant(directory: Path, accounts: int, base_url: str, **settings: object) -> 
     names = (f"account {number}" if accounts > 1 else None for number in range(1, accounts + 1))
     keys = {name: f"test-key-{number}" for number, name in enumerate(names)}
     store = Store(StateDirectory(planted.state))
-    store.base_url = base_url
+    store.use_api(base_url)
     clock = SystemClock()
     polls = {query: Poll(due=clock.monotonic()) for query in FIGURE_QUERIES}
     empty = Figures().asked_with(str(_STATISTICS))

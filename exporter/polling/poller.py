@@ -234,7 +234,7 @@ class Poller:
         self._limiters.configure(settings.requests_per_minute, settings.limit_scope)
         is_other_api = before is not None and before.base_url != settings.base_url
         known = {} if is_other_api else {account.name: account for account in self._store.snapshot}
-        self._store.base_url = settings.base_url
+        self._store.use_api(settings.base_url)
         self._accounts.keep_lists(() if is_other_api else settings.accounts)
         self._apply_accounts(known)
         for account in self._store.snapshot if before else ():

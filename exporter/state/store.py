@@ -23,19 +23,14 @@ class Store:
         """Accounts whose figures are not on disk yet, and the keys that brought them."""
         self._lock = threading.Lock()
 
-    @property
-    def base_url(self) -> str:
-        """The API that the figures come from. Figures of another API in the same directory are not loaded."""
-        return self._files.base_url
-
-    @base_url.setter
-    def base_url(self, url: str) -> None:
-        if url != self._files.base_url:
+    def use_api(self, base_url: str) -> None:
+        """Take figures of this API from now on. Those of another one in the same directory are not loaded."""
+        if base_url != self._files.base_url:
             with self._lock:
                 self._unsaved = {}
                 for known in self._snapshot:
                     self._files.forget(known.name)
-                self._files = FiguresFiles(self._directory, "figures", Figures, url)
+                self._files = FiguresFiles(self._directory, "figures", Figures, base_url)
 
     @property
     def snapshot(self) -> Snapshot:

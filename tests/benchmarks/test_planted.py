@@ -19,7 +19,7 @@ def test_every_planted_account_begins_with_its_months_and_its_balance(tmp_path: 
     planted = plant(tmp_path / "planted", accounts, NOWHERE)
     settings = load(planted.config, {})
     store = Store(StateDirectory(planted.state))
-    store.base_url = settings.base_url
+    store.use_api(settings.base_url)
     PolledAccounts(store, SystemClock()).apply(settings, 12.2, {})
     assert len(store.snapshot) == accounts
     for account in store.snapshot:

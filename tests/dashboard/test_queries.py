@@ -276,7 +276,7 @@ def scraping(processes: Started, exporter: Running, directory: Path) -> Running:
 def keep_figures(directory: Path, base_url: str) -> None:
     """Leave behind what an exporter that ran until now would have left."""
     store = Store(StateDirectory(directory))
-    store.base_url = base_url
+    store.use_api(base_url)
     today = paris_date(time.time())
     last_month = today.replace(day=1) - timedelta(days=1)
     months = {month_of(last_month): (80.0, 1900), month_of(today): (90.0, 2000)}

@@ -36,7 +36,7 @@ def account(name: str | None = None, figures: Figures = Figures()) -> Account:  
 def store(path: Path, *names: str | None, base_url: str = URL) -> Store:
     """A store as a new process has it."""
     new = Store(StateDirectory(path))
-    new.base_url = base_url
+    new.use_api(base_url)
     new.replace(tuple(account(name) for name in names or (None,)))
     return new
 
@@ -165,12 +165,12 @@ def test_trouble_with_a_file_ends_with_what_it_is_for(tmp_path: Path, then: str)
     file.mkdir()
     directory = StateDirectory(tmp_path)
     one = Store(directory)
-    one.base_url = URL
+    one.use_api(URL)
     one.replace((account(),))
     publish(one, account(None, FIGURES), KEY)
     writable = [directory.writable]
     if then == "another API":
-        one.base_url = "http://127.0.0.1:9/v1"
+        one.use_api("http://127.0.0.1:9/v1")
         one.replace((account(),))
     publish(one, account(None, MORE), OTHER_KEY if then == "another key" else KEY)
     assert [*writable, directory.writable] == [False, True]
@@ -242,7 +242,7 @@ def test_what_is_in_the_way_is_neither_followed_nor_written_and_the_log_tells_on
     OBSTACLES[what](file)
     directory = StateDirectory(tmp_path)
     one = Store(directory)
-    one.base_url = URL
+    one.use_api(URL)
     one.replace((account(),))
     before = others_in(file)
     unused(one, caplog, level=logging.ERROR)
@@ -316,7 +316,7 @@ def test_figures_of_an_api_that_is_not_asked_any_more_are_not_kept(tmp_path: Pat
     one = store(tmp_path / "state")
     publish(one, account(None, FIGURES), KEY)
     (tmp_path / "state").unlink()
-    one.base_url = "http://other.example"
+    one.use_api("http://other.example")
     one.replace((account(),))
     one.publish(account())
     assert not (tmp_path / "state").exists()

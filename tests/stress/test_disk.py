@@ -224,6 +224,6 @@ def test_the_exporter_itself_killed_while_it_writes(started: Started, tmp_path: 
 def kept_in(state: Path, base_url: str) -> int:
     """Return the number of the reply whose figures are kept; 0 where none are."""
     store = Store(StateDirectory(state))
-    store.base_url = base_url
+    store.use_api(base_url)
     months = store.load(None, Secret(KEY)).months
     return months["2026-10"].sent if months else 0
