@@ -5,15 +5,16 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
+from exporter.api.client import Client
 from exporter.clock import Clock
 from exporter.config.api_key import KeySource
 from exporter.config.settings import AccountSettings, Settings
 from exporter.durations import format_duration
-from exporter.model import Failure, MonthFigures, Poll, SubaccountPage
+from exporter.model import Failure, MonthFigures, Poll
 from exporter.months import month_of, months_between, paris_date
 from exporter.polling.accounts import subaccount_settings
 from exporter.polling.schedule import NEEDS_ANOTHER_KEY, after_failure, not_before
@@ -48,19 +49,6 @@ class AskedMonth(msgspec.Struct, frozen=True):
     asked: float
 
 
-class MonthFetcher(Protocol):
-    """What a backfill needs of a client."""
-
-    def fetch_month(self, month: str, key: Secret, deadline: float) -> MonthFigures | None:
-        """Return the figures of a whole month before `deadline`. Raises Failure."""
-
-    def fetch_subaccounts(self, page: int, key: Secret, deadline: float) -> SubaccountPage:
-        """Return one page of an account's sub-accounts before `deadline`. Raises Failure."""
-
-    def cut_off(self) -> None:
-        """End a running `fetch` at once, from another thread."""
-
-
 def latest_complete_month(now: float) -> str:
     """Return the newest month that is over, at a Unix time."""
     first_of_running = paris_date(now - COMPLETE_AFTER).replace(day=1)
@@ -89,7 +77,7 @@ class Backfill:
         self,
         settings: Settings,
         months: Sequence[str],
-        client: MonthFetcher,
+        client: Client,
         limiters: RateLimiters,
         directory: StateDirectory | None,
         clock: Clock,
