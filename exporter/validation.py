@@ -17,14 +17,6 @@ _BOOLEANS = {
 }
 
 
-def parse_boolean(text: str) -> bool:
-    """Return what one of YAML's words for true and false says, in any case. Raises ValueError."""
-    try:
-        return _BOOLEANS[text.lower()]
-    except KeyError:
-        raise ValueError("neither true nor false") from None
-
-
 def showable(name: str) -> str:
     """Return the name of a key that may be shown. With a digit in it, it might be a secret in the wrong place."""
     return name if _SHOWABLE.match(name) else "…"
@@ -55,6 +47,14 @@ def convert(value: Any, kind: type[_T], expected: Mapping[str, str]) -> _T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _schema_error(str(error), expected) from None
+
+
+def boolean(path: str, text: str) -> bool:
+    """Return what one of YAML's words for true and false says, in any case. Raises SchemaError."""
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        raise SchemaError(path, "expected true or false") from None
 
 
 def _schema_error(message: str, expected: Mapping[str, str]) -> SchemaError:

@@ -11,7 +11,7 @@ from exporter.config.settings import Settings
 from exporter.config.yaml_file import read_yaml
 from exporter.durations import format_duration, plural
 from exporter.ratelimit.decision import MAX_REQUESTS_PER_MINUTE, MAX_TIMEOUT, request_interval
-from exporter.validation import SchemaError, convert, known_keys
+from exporter.validation import SchemaError, boolean, convert, known_keys
 
 _MAX_INTERVAL = 365 * 86_400
 _DEMO = FileConfig(poll_interval="1m", monthly_budget="500")
@@ -52,8 +52,8 @@ def _settings(
         base_url=demo_url or values.base_url("base_url", config.base_url),
         poll_interval=values.duration("poll_interval", config.poll_interval, _MAX_INTERVAL),
         statistics=values.month_range("statistics", months) if isinstance(months, RangeConfig) else months,
-        current_month=values.boolean("current_month", config.current_month),
-        credits=values.boolean("credits", config.credits),
+        current_month=boolean("current_month", config.current_month),
+        credits=boolean("credits", config.credits),
         requests_per_minute=values.whole_number(
             "requests_per_minute", config.requests_per_minute, MAX_REQUESTS_PER_MINUTE
         ),

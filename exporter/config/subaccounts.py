@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from exporter.config import values
 from exporter.config.schema import EXPECTED, AccountConfig
 from exporter.config.settings import SubaccountSettings
-from exporter.validation import SchemaError, showable
+from exporter.validation import SchemaError, boolean, showable
 
 _MAX_NAME = 64
 _ID = re.compile(r"[1-9][0-9]{0,14}")
@@ -17,7 +17,7 @@ def read_subaccounts(path: str, account: AccountConfig) -> SubaccountSettings | 
 
     Raises SchemaError. `path` is that of the account.
     """
-    if not values.boolean(f"{path}.subaccounts", account.subaccounts):
+    if not boolean(f"{path}.subaccounts", account.subaccounts):
         for key in ("subaccount_names", "subaccount_budgets"):
             if getattr(account, key) is not None:
                 raise SchemaError(f"{path}.{key}", "does nothing without subaccounts: true")

@@ -1,4 +1,4 @@
-"""Text in, one checked value out: durations, numbers, booleans, URLs, ranges of months.
+"""Text in, one checked value out: durations, numbers, URLs, ranges of months.
 
 Each function takes the path of the key and raises SchemaError, which says what would be right there.
 """
@@ -10,7 +10,7 @@ import re
 from exporter.config.schema import EXPECTED, RangeConfig
 from exporter.config.settings import DateRange
 from exporter.durations import format_duration, parse_duration
-from exporter.validation import SchemaError, parse_boolean
+from exporter.validation import SchemaError
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 _WHOLE = re.compile(r"[0-9]{1,9}")
@@ -36,14 +36,6 @@ def whole_number(path: str, text: str, most: int) -> int:
     if not 1 <= number <= most:
         raise _unexpected(path)
     return number
-
-
-def boolean(path: str, text: str) -> bool:
-    """Return what one of YAML's words says."""
-    try:
-        return parse_boolean(text)
-    except ValueError:
-        raise _unexpected(path) from None
 
 
 def duration(path: str, text: str, most: int) -> int:

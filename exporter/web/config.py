@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from exporter.config.loader import ConfigError
 from exporter.config.yaml_file import read_yaml
-from exporter.validation import SchemaError, convert, known_keys, parse_boolean, showable
+from exporter.validation import SchemaError, boolean, convert, known_keys, showable
 from exporter.web.config_schema import (
     BCRYPT_HASH,
     CLIENT_AUTH_TYPES,
@@ -155,8 +155,8 @@ def _tls(tls: TlsSection, directory: Path) -> TlsConfig | None:
         min_version=min_version,
         max_version=max_version,
         ciphers=":".join(ciphers) or None,
-        prefer_server_ciphers=_boolean(
-            f"{section}prefer_server_cipher_suites", tls.prefer_server_cipher_suites, default=True
+        prefer_server_ciphers=boolean(
+            f"{section}prefer_server_cipher_suites", tls.prefer_server_cipher_suites or "true"
         ),
     )
 
@@ -196,15 +196,6 @@ def _choice(path: str, value: str | None, default: str, choices: Mapping[str, _T
         raise SchemaError(path, problem) from None
 
 
-def _boolean(path: str, value: str | None, *, default: bool) -> bool:
-    if not value:
-        return default
-    try:
-        return parse_boolean(value)
-    except ValueError:
-        raise SchemaError(path, "expected true or false") from None
-
-
 def _quoted(value: str) -> str:
     """Return a wrong value and a space, if it can only be a name of the format and no secret."""
     return f"{value} " if re.fullmatch(r"TLS\w{1,60}|[A-Za-z]{1,40}|[0-9.]{1,4}", value, re.ASCII) else ""
@@ -232,9 +223,8 @@ def _users(users: Mapping[str, str | None]) -> dict[bytes, bytes]:
 
 
 def _headers(http: HttpSection) -> dict[bytes, bytes]:
-    _boolean(
-        "http_server_config.http2", http.http2, default=True
-    )  # checked only: HTTP/1.1 is spoken either way
+    # Checked only: HTTP/1.1 is spoken either way.
+    boolean("http_server_config.http2", http.http2 or "true")
     headers = {}
     for name, text in (http.headers or {}).items():
         path = f"http_server_config.headers.{showable(name)}"
