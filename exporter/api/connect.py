@@ -5,7 +5,6 @@ import os
 import selectors
 import socket
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 from exporter.clock import Clock
@@ -16,16 +15,10 @@ STAGGER = 0.25
 _AddressInfo = tuple[int, int, int, str, Any]  # as socket.getaddrinfo returns it
 
 
-@dataclass(frozen=True)
-class Connected:
-    """A connected socket, and what was wrong with the addresses that were tried before its own."""
-
-    sock: socket.socket
-    unanswered: tuple[str, ...]
-
-
-def connect(host: str, port: int, timeout: float, clock: Clock) -> Connected:
+def connect(host: str, port: int, timeout: float, clock: Clock) -> tuple[socket.socket, tuple[str, ...]]:
     """Connect within `timeout` seconds to the address of a host that answers first. Nothing is sent yet.
+
+    Return the socket, and what was wrong with the addresses that were tried before its own.
 
     Raises socket.gaierror, TimeoutError, or the OSError of the first address if none can be connected to.
     """
@@ -37,10 +30,10 @@ def connect(host: str, port: int, timeout: float, clock: Clock) -> Connected:
             attempts.begin(waiting.popleft())
             until = min(deadline, clock.monotonic() + STAGGER) if waiting else deadline
             if sock := attempts.wait(until):
-                return Connected(sock, attempts.unanswered())
+                return sock, attempts.unanswered()
             if clock.monotonic() >= deadline:
                 raise TimeoutError
-        raise attempts.errors[0]
+        raise next(iter(attempts.failed.values()))
     finally:
         attempts.close()
 
@@ -52,15 +45,11 @@ class _Attempts:
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._pending: dict[socket.socket, str] = {}
-        self._failed: dict[str, OSError] = {}
-
-    @property
-    def errors(self) -> list[OSError]:
-        return list(self._failed.values())
+        self.failed: dict[str, OSError] = {}
 
     def unanswered(self) -> tuple[str, ...]:
         failed = [
-            f"{address}: {(error.strerror or 'failed').lower()}" for address, error in self._failed.items()
+            f"{address}: {(error.strerror or 'failed').lower()}" for address, error in self.failed.items()
         ]
         return (*failed, *(f"{address}: no answer" for address in self._pending.values()))
 
@@ -69,7 +58,7 @@ class _Attempts:
         try:
             sock = socket.socket(family, kind, protocol)
         except OSError as error:  # this machine does not have the family
-            self._failed[address[0]] = error
+            self.failed[address[0]] = error
             return
         sock.setblocking(False)
         self._pending[sock] = address[0]
@@ -93,7 +82,7 @@ class _Attempts:
         return None
 
     def _fail(self, sock: socket.socket, number: int) -> None:
-        self._failed[self._pending.pop(sock)] = OSError(number, os.strerror(number))
+        self.failed[self._pending.pop(sock)] = OSError(number, os.strerror(number))
         sock.close()
 
     def close(self) -> None:

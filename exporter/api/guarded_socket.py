@@ -33,8 +33,8 @@ class GuardedSocket:
     """
 
     def __init__(self, deadline: float, clock: Clock) -> None:
+        self.clock = clock
         self._deadline = deadline
-        self._clock = clock
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._cut_off = False
@@ -51,13 +51,6 @@ class GuardedSocket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
             self._socket = sock.dup()
 
-    def connect(self, host: str, port: int, timeout: float) -> socket.socket:
-        """Return a connection to the first address of a host that answers. Raises OSError."""
-        connected = connect(host, port, timeout, self._clock)
-        connected.sock.settimeout(timeout)
-        self.unanswered = connected.unanswered
-        return connected.sock
-
     def begin_to_send(self) -> None:
         """Note that the request is sent from now on. Raises TimeoutError after the deadline."""
         self.check()
@@ -65,7 +58,7 @@ class GuardedSocket:
 
     def check(self) -> None:
         """Refuse to go on after the deadline, as the rate limiter expects: the process may have been stopped."""
-        if self._cut_off or self._clock.monotonic() >= self._deadline:
+        if self._cut_off or self.clock.monotonic() >= self._deadline:
             raise TimeoutError
 
     def cut_off(self) -> None:
@@ -124,13 +117,15 @@ class _GuardedConnection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         exchange = current.get()
+        timeout = cast(float, self.timeout)
         try:
-            sock = exchange.connect(self.host, self.port, cast(float, self.timeout))
+            sock, exchange.unanswered = connect(self.host, self.port, timeout, exchange.clock)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except UnicodeError:
             raise LocationParseError(self.host) from None
         try:
+            sock.settimeout(timeout)
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
             exchange.adopt(sock)

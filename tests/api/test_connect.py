@@ -84,10 +84,10 @@ def test_a_silent_address_is_not_waited_for_and_named_in_the_log_once(
 def test_a_closed_address_is_passed_over_at_once(monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
     resolve_to(monkeypatch, ("127.0.0.1", free_port()), ("127.0.0.1", peer.port))
     began = time.monotonic()
-    connected = connect("api.example", 80, 30, SystemClock())
-    connected.sock.close()
+    sock, unanswered = connect("api.example", 80, 30, SystemClock())
+    sock.close()
     assert time.monotonic() - began < STAGGER
-    assert connected.unanswered == ("127.0.0.1: connection refused",)
+    assert unanswered == ("127.0.0.1: connection refused",)
 
 
 def test_an_address_that_answers_late_is_taken_if_the_others_refuse(
@@ -102,10 +102,10 @@ def test_an_address_that_answers_late_is_taken_if_the_others_refuse(
 
     accepting = threading.Timer(2 * STAGGER, accept_two)
     accepting.start()  # makes room in the backlog: the kernel's second SYN is answered
-    connected = connect("api.example", 80, 30, SystemClock())
-    connected.sock.close()
+    sock, unanswered = connect("api.example", 80, 30, SystemClock())
+    sock.close()
     accepting.join()
-    assert connected.unanswered == ("127.0.0.1: connection refused",)
+    assert unanswered == ("127.0.0.1: connection refused",)
 
 
 def test_a_single_address_has_the_whole_time(monkeypatch: pytest.MonkeyPatch, silent: socket.socket) -> None:
