@@ -18,7 +18,7 @@ from exporter.api.client import Client
 from exporter.api.transport import Transport
 from exporter.arguments import PROGRAM, Parser, add_common_flags, state_dir
 from exporter.backfill.fetcher import Backfill, BackfillError, choose_months
-from exporter.backfill.openmetrics import MonthSamples
+from exporter.backfill.openmetrics import render
 from exporter.clock import Clock
 from exporter.config.settings import Settings
 from exporter.durations import format_duration
@@ -123,7 +123,7 @@ def run(
     )
     try:
         _run_until_signal(backfill)
-        text = MonthSamples({"job": flags.job, "instance": flags.instance}, backfill.figures()).render()
+        text = render({"job": flags.job, "instance": flags.instance}, backfill.figures())
         _write(flags.output, text)
     except BackfillError as error:
         raise BackfillError(f"{error}; {_what_is_kept(backfill, directory)}") from None

@@ -35,7 +35,7 @@ class _Encoder:
     def __init__(self, generate_latest: Callable[[Collector], bytes]) -> None:
         self._generate_latest = generate_latest
         self._kept: dict[Hashable, tuple[object, dict[bytes, bytes]]] = {}
-        self._end = generate_latest(_Families(()))
+        self._end = generate_latest(Families(()))
 
     def encode(self, parts: Iterable[Part]) -> bytes:
         encoded = {}
@@ -53,7 +53,7 @@ class _Encoder:
 
     def _encode(self, family: Metric) -> tuple[bytes, bytes]:
         """Return what stands above a family's samples, and their lines."""
-        encoded = self._generate_latest(_Families((family,))).removesuffix(self._end)
+        encoded = self._generate_latest(Families((family,))).removesuffix(self._end)
         head = sum(map(len, takewhile(_is_comment, encoded.splitlines(keepends=True))))
         return encoded[:head], encoded[head:]
 
@@ -62,13 +62,14 @@ def _is_comment(line: bytes) -> bool:
     return line.startswith(b"#")
 
 
-class _Families(Collector):
+class Families(Collector):
     """What prometheus_client's encoders take for a registry."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
 
     def collect(self) -> Iterable[Metric]:
+        """Return the families."""
         return self._families
 
 

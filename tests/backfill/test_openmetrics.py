@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.backfill.openmetrics import MonthSamples
+from exporter.backfill.openmetrics import render
 from exporter.metrics import families as metrics
 from exporter.model import Account, Figures, MonthFigures, Status
 from exporter.months import month_end
@@ -15,7 +15,7 @@ FIGURES = {
 
 
 def test_the_text_to_the_letter() -> None:
-    text = MonthSamples({"job": "sms", "instance": "host"}, {None: FIGURES}).render().decode()
+    text = render({"job": "sms", "instance": "host"}, {None: FIGURES}).decode()
     assert [line for line in text.splitlines() if not line.startswith("# HELP")] == [
         "# TYPE sms_cost_monthly gauge",
         'sms_cost_monthly{instance="host",job="sms",month="2024-02"} 49.174 1709247599',
@@ -34,7 +34,7 @@ def test_the_text_to_the_letter() -> None:
 @pytest.mark.parametrize("name", ['say "no"', "back\\slash", "été 北京", "\\n", "}{,="])
 def test_label_values_are_escaped(name: str) -> None:
     target = {"job": f"job {name}", "instance": f"instance {name}"}
-    for _, labels in series_of(MonthSamples(target, {name: FIGURES}).render()):
+    for _, labels in series_of(render(target, {name: FIGURES})):
         values = dict(labels)
         assert values.pop("month") in FIGURES
         assert values == {**target, "account": name}
@@ -50,6 +50,6 @@ def test_series_are_those_of_a_live_scrape(name: str | None) -> None:
         for sample in family.samples
         if "month" in sample.labels and family.name != "smspartner_month_elapsed_ratio"
     }
-    past = series_of(MonthSamples({"job": "j", "instance": "i"}, {name: FIGURES}).render())
+    past = series_of(render({"job": "j", "instance": "i"}, {name: FIGURES}))
     assert {series: value for series, (value, _) in past.items()} == live
     assert {when for _, when in past.values()} == {month_end(month) for month in FIGURES}
