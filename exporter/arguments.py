@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
     def add_flag(
         self, name: str, convert: Callable[[str], object], *, is_repeatable: bool = False, **options: Any
     ) -> None:
-        """Add a flag with a value. A repeatable one is a list. `convert` raises argparse.ArgumentTypeError."""
+        """Add a flag with a value. A repeatable one is a list. `convert` raises ValueError."""
         self.add_argument(name, action=_Value, convert=convert, is_repeatable=is_repeatable, **options)
 
     def add_switch(self, name: str, **options: Any) -> None:
@@ -67,7 +67,7 @@ class _Value(argparse.Action):
             return
         try:
             value = self._convert(text)
-        except argparse.ArgumentTypeError as error:
+        except ValueError as error:
             raise argparse.ArgumentError(self, str(error)) from None
         values = _note_given(self, namespace, value, is_repeatable=self._is_repeatable)
         setattr(namespace, self.dest, values if self._is_repeatable else value)
@@ -91,7 +91,7 @@ def one_of(known: Collection[str], **aliases: str) -> Callable[[str], str]:
     def convert(text: str) -> str:
         word = aliases.get(text.lower(), text.lower())
         if word not in known:
-            raise argparse.ArgumentTypeError(f"expected {', '.join(known)}")
+            raise ValueError(f"expected {', '.join(known)}")
         return word
 
     return convert

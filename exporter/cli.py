@@ -50,10 +50,10 @@ def parser() -> Parser:
     flags.add_switch("--config.check", dest="config_check", help="check the configuration and exit")
     flags.add_flag(
         "--web.listen-address",
-        _listen_address,
+        parse_listen_address,
         is_repeatable=True,
         dest="listen_addresses",
-        default=[_listen_address(_DEFAULT_ADDRESS)],
+        default=[parse_listen_address(_DEFAULT_ADDRESS)],
         metavar="[HOST]:PORT",
         help=f"address to serve on; may be given several times (default: {_DEFAULT_ADDRESS})",
     )
@@ -105,7 +105,7 @@ def _parse_run(words: Sequence[str]) -> argparse.Namespace:
 def _run(flags: argparse.Namespace, demo_url: str | None, clock: SystemClock) -> int:
     read_settings = partial(_read_settings, flags, demo_url)
     settings = read_settings()
-    security = _security(flags.web_config_file)
+    security = WebSecurity(flags.web_config_file) if flags.web_config_file else None
     if flags.config_check:
         print(_describe(settings))
         return 0
@@ -196,10 +196,6 @@ def _simulated_api(flags: argparse.Namespace) -> Iterator[str | None]:
         yield server.base_url
 
 
-def _security(path: Path | None) -> WebSecurity | None:
-    return WebSecurity(path) if path else None
-
-
 def _describe(settings: Settings) -> str:
     accounts, queries = len(settings.accounts), len(settings.queries)
     per_key = " with each key" if settings.limit_scope == "account" else ""
@@ -209,14 +205,7 @@ def _describe(settings: Settings) -> str:
     )
 
 
-def _listen_address(text: str) -> tuple[str, int]:
-    try:
-        return parse_listen_address(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def _telemetry_path(text: str) -> str:
     if not re.fullmatch(r"/(?!-/)[^\s?#%]*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a path such as /metrics")
+        raise ValueError(f"{text!r} is not a path such as /metrics")
     return text

@@ -211,7 +211,7 @@ def _parser() -> Parser:
 
 def _month(text: str) -> str:
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
-        raise argparse.ArgumentTypeError("expected a month such as 2024-01")
+        raise ValueError("expected a month such as 2024-01")
     return text
 
 
@@ -220,13 +220,13 @@ def _output(text: str) -> Path | None:
         return None
     path = Path(text)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise argparse.ArgumentTypeError("is not a regular file; for standard output, give -")
+        raise ValueError("is not a regular file; for standard output, give -")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError("its directory is missing or cannot be written")
+        raise ValueError("its directory is missing or cannot be written")
     return path
 
 
 def _label_value(text: str) -> str:
     if not text.isprintable():
-        raise argparse.ArgumentTypeError("expected printable text")
+        raise ValueError("expected printable text")
     return text
