@@ -42,21 +42,14 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Gauge:
-    """A bar filled by `percent`, at most 100; `over` if it would be more."""
-
-    percent: float
-    over: bool
-
-
-@dataclass(frozen=True)
 class Fact:
     """One figure with its name, and what is said below it."""
 
     name: str
     value: str
     note: str | None = None
-    gauge: Gauge | None = None
+    filled: float | None = None
+    """The share that a gauge shows: above 1, it runs over."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +163,7 @@ def _facts(account: Account, month: str) -> list[Fact]:
 def _budget_used(cost: float, budget: float, currency: str | None) -> Fact:
     left = budget - cost
     note = f"{money(abs(left), currency)} {'left' if left >= 0 else 'over'} of {money(budget, currency)}"
-    gauge = Gauge(percent=min(100 * cost / budget, 100), over=cost > budget)
-    return Fact("Budget used", percent(cost, budget), note, gauge)
+    return Fact("Budget used", percent(cost, budget), note, filled=cost / budget)
 
 
 def _credit_facts(account: Account) -> list[Fact]:

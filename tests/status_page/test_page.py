@@ -259,6 +259,16 @@ def test_an_exceeded_budget_shows_by_how_much() -> None:
     assert [row[3] for row in read.rows()][:2] == ["Budget used", "125.0 %"]
 
 
+@pytest.mark.parametrize(
+    ("cost", "width", "kind"),
+    [(0.0, "0%", None), (0.69, "50%", None), (1.38, "100%", None), (1.39, "100%", "over")],
+)
+def test_a_gauge_is_filled_by_what_is_used_of_the_budget(cost: float, width: str, kind: str | None) -> None:
+    read = page((account(budget=1.38, history={RUNNING: MonthFigures(cost, 1)}),))
+    filled = next(element.attributes for element in read.elements if element.tag == "rect")
+    assert (filled["width"], filled.get("class")) == (width, kind)
+
+
 def test_a_budget_is_shown_even_without_figures_of_this_month() -> None:
     read = page((account(budget=400, history=months(3, "2025-01")),))
     assert read.texts("dd")[0] == "400.00 EUR"
