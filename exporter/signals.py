@@ -29,16 +29,11 @@ def handled(end: Callable[[], object], reload: Callable[[], object] | None = Non
     handlers = dict.fromkeys(_ENDING, end)
     if reload:
         handlers[signal.SIGHUP] = reload
-    before = {number: signal.signal(number, _calling(handler)) for number, handler in handlers.items()}
+    before = {
+        number: signal.signal(number, lambda *_, call=handler: call()) for number, handler in handlers.items()
+    }
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _calling(handler: Callable[[], object]) -> Callable[[int, object], None]:
-    def call(_number: int, _frame: object) -> None:
-        handler()
-
-    return call
