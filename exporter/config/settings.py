@@ -68,8 +68,12 @@ class Settings:
     requests_per_minute: int = 5
     limit_scope: LimitScope = "all"
     timeout: float = 30
-    queries: tuple[Query, ...] = field(init=False)
-    """What is asked for each account in one round, in this order."""
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """What is asked for each account in one round, in this order."""
+        asked = {Query.STATISTICS: True, Query.CURRENT_MONTH: self.current_month, Query.CREDITS: self.credits}
+        return tuple(query for query in FIGURE_QUERIES if asked[query])
 
     def queries_of(self, account: AccountSettings) -> tuple[Query, ...]:
         """Return what is asked for one account. A sub-account's balance is in the list that it comes from."""
@@ -82,10 +86,6 @@ class Settings:
         """Whether requests, and the key in them, go to another machine without TLS."""
         url = urlsplit(self.base_url)
         return url.scheme.lower() == "http" and not _is_loopback(url.hostname or "")
-
-    def __post_init__(self) -> None:
-        asked = {Query.STATISTICS: True, Query.CURRENT_MONTH: self.current_month, Query.CREDITS: self.credits}
-        object.__setattr__(self, "queries", tuple(query for query in FIGURE_QUERIES if asked[query]))
 
 
 def _is_loopback(host: str) -> bool:
