@@ -16,11 +16,11 @@ from prometheus_client.registry import Collector
 
 from exporter.clock import SystemClock
 from exporter.config import loader as config
-from exporter.metrics import families as metrics
 from exporter.ratelimit.per_key import RateLimiters
 from exporter.service import Service
 from exporter.state.directory import StateDirectory
 from exporter.state.store import Store
+from tests.support.families import collect
 
 
 class Everything(Collector):
@@ -32,7 +32,7 @@ class Everything(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families as they are now."""
-        yield from metrics.collect(self._store.snapshot, self._service.status(), time.time())
+        yield from collect(self._store.snapshot, self._service.status(), time.time())
         yield from PROCESS_COLLECTOR.collect()
 
     def describe(self) -> list[Metric]:

@@ -17,85 +17,76 @@ Samples = Iterator[tuple[Labels, float]]
 
 @dataclass(frozen=True)
 class AccountMetric:
-    """A gauge with series of its own for each account. `samples` yields label values and a value.
-
-    `samples` takes an account, and the seconds to add to a monotonic instant to get Unix time.
-    """
+    """A gauge with series of its own for each account. `samples` yields label values and a value."""
 
     name: str
     help: str
     labels: Labels
-    samples: Callable[[Account, float], Samples]
+    samples: Callable[[Account], Samples]
 
 
-def _costs(account: Account, _: float) -> Samples:
+def _costs(account: Account) -> Samples:
     for month, figures in account.figures.months.items():
         yield (month,), figures.cost
 
 
-def _sent(account: Account, _: float) -> Samples:
+def _sent(account: Account) -> Samples:
     for month, figures in account.figures.months.items():
         yield (month,), figures.sent
 
 
-def _month_starts(account: Account, _: float) -> Samples:
+def _month_starts(account: Account) -> Samples:
     for month in account.figures.months:
         yield (month,), month_start(month)
 
 
-def _info(account: Account, _: float) -> Samples:
+def _info(account: Account) -> Samples:
     credit = account.figures.credits
     yield ((credit.currency or "") if credit else "", account.parent or ""), 1
 
 
-def _balance(account: Account, _: float) -> Samples:
+def _balance(account: Account) -> Samples:
     credit = account.figures.credits
     if credit and credit.balance is not None:
         yield (credit.currency or "",), credit.balance
 
 
-def _credits(account: Account, _: float) -> Samples:
+def _credits(account: Account) -> Samples:
     if account.figures.credits:
         for kind, count in account.figures.credits.remaining.items():
             yield (kind,), count
 
 
-def _queued(account: Account, _: float) -> Samples:
+def _queued(account: Account) -> Samples:
     if account.figures.credits and account.figures.credits.queued is not None:
         yield (), account.figures.credits.queued
 
 
-def _budget(account: Account, _: float) -> Samples:
+def _budget(account: Account) -> Samples:
     if account.monthly_budget is not None:
         yield (), account.monthly_budget
 
 
-def _up(account: Account, _: float) -> Samples:
+def _up(account: Account) -> Samples:
     for endpoint in account.endpoints:
         ended = [poll.succeeded for poll in account.polls_of(endpoint).values() if poll.succeeded is not None]
         if ended:
             yield (endpoint,), all(ended)
 
 
-def _failing(account: Account, _: float) -> Samples:
+def _failing(account: Account) -> Samples:
     for endpoint in account.endpoints:
         holding = {poll.reason for poll in account.polls_of(endpoint).values()}
         for reason in Reason:
             yield (endpoint, reason), reason in holding
 
 
-def _last_success(account: Account, _: float) -> Samples:
+def _last_success(account: Account) -> Samples:
     for endpoint in account.endpoints:
         fetched = [account.figures.fetched.get(query) for query in account.polls_of(endpoint)]
         known = [when for when in fetched if when is not None]
         if len(known) == len(fetched):
             yield (endpoint,), min(known)
-
-
-def _next_poll(account: Account, wall_clock_offset: float) -> Samples:
-    for endpoint in account.endpoints:
-        due = min(poll.due for poll in account.polls_of(endpoint).values())
-        yield (endpoint,), due + wall_clock_offset
 
 
 ACCOUNT_GAUGES = (
@@ -162,40 +153,30 @@ ACCOUNT_GAUGES = (
         ("endpoint",),
         _last_success,
     ),
-    AccountMetric(
-        "smspartner_next_poll_timestamp_seconds",
-        "When the endpoint is asked next, Unix time.",
-        ("endpoint",),
-        _next_poll,
-    ),
 )
-REQUEST_DURATION = "smspartner_api_request_duration_seconds"
-FAILURES = "smspartner_api_failures"
-
-
-def collect(snapshot: Snapshot, status: Status, now: float) -> Iterator[Metric]:
-    """Yield every metric family of the exporter at a Unix time, those of the accounts first."""
-    yield from of_accounts(snapshot, status.wall_clock_offset)
-    yield of_running_month(snapshot, now)
-    yield from of_exporter(status)
 
 
 def of_accounts(snapshot: Snapshot, wall_clock_offset: float) -> Iterator[Metric]:
-    """Yield the families of the accounts."""
+    """Yield the families of the accounts. Added to a monotonic instant, `wall_clock_offset` makes it Unix time."""
     account_label = _account_label(snapshot)
     for metric in ACCOUNT_GAUGES:
         family = GaugeMetricFamily(metric.name, metric.help, labels=(*account_label, *metric.labels))
         for account in snapshot:
-            for labels, value in metric.samples(account, wall_clock_offset):
+            for labels, value in metric.samples(account):
                 family.add_metric((*_own(account), *labels), value)
         yield family
+    next_polls = GaugeMetricFamily(
+        "smspartner_next_poll_timestamp_seconds",
+        "When the endpoint is asked next, Unix time.",
+        labels=(*account_label, "endpoint"),
+    )
     durations = SummaryMetricFamily(
-        REQUEST_DURATION,
+        "smspartner_api_request_duration_seconds",
         "Exchanges with the API and how long they took.",
         labels=(*account_label, "endpoint"),
     )
     failures = CounterMetricFamily(
-        FAILURES,
+        "smspartner_api_failures",
         "Exchanges with the API that brought no figures.",
         labels=(*account_label, "endpoint", "reason"),
     )
@@ -203,9 +184,12 @@ def of_accounts(snapshot: Snapshot, wall_clock_offset: float) -> Iterator[Metric
         for endpoint in account.endpoints:
             request_stats = account.request_stats.get(endpoint, RequestStats())
             labels = (*_own(account), endpoint)
+            due = min(poll.due for poll in account.polls_of(endpoint).values())
+            next_polls.add_metric(labels, due + wall_clock_offset)
             durations.add_metric(labels, count_value=request_stats.count, sum_value=request_stats.seconds)
             for reason in Reason:
                 failures.add_metric((*labels, reason), request_stats.failures.get(reason, 0))
+    yield next_polls
     yield durations
     yield failures
 

@@ -13,7 +13,6 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.api.envelope import RawReply
 from exporter.api.replies import parse_credits, parse_statistics
 from exporter.metrics.exposition import Exposition, Part
-from exporter.metrics.families import collect
 from exporter.metrics.negotiation import OPENMETRICS, TEXT, Format
 from exporter.model import (
     FIGURE_QUERIES,
@@ -29,6 +28,7 @@ from exporter.model import (
 from tests.stress.hostile_bodies import DATA
 from tests.support.bodies import statistics
 from tests.support.fakes import FakeClock
+from tests.support.families import collect
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8)

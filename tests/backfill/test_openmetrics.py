@@ -3,10 +3,10 @@
 import pytest
 
 from exporter.backfill.openmetrics import render
-from exporter.metrics import families as metrics
 from exporter.model import Account, Figures, MonthFigures, Status
 from exporter.months import month_end
 from tests.support.backfill import series_of
+from tests.support.families import collect
 
 FIGURES = {
     "2024-02": MonthFigures(cost=49.174, sent=1210),
@@ -46,7 +46,7 @@ def test_series_are_those_of_a_live_scrape(name: str | None) -> None:
     status = Status(900, 5, 0, True, True, 0, 0)
     live = {
         (sample.name, frozenset({**sample.labels, "job": "j", "instance": "i"}.items())): sample.value
-        for family in metrics.collect((account,), status, 0)
+        for family in collect((account,), status, 0)
         for sample in family.samples
         if "month" in sample.labels and family.name != "smspartner_month_elapsed_ratio"
     }

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from grafana_foundation_sdk.models import units
 
-from exporter.metrics import families as metrics
 from exporter.model import Status
 from tests.support.dashboard import DASHBOARD, FILE, PANELS, SHOWN, TARGETS, VARIABLES
+from tests.support.families import collect
 from tests.support.running import ROOT
 
 PROVISIONING = ROOT / "grafana" / "provisioning"
@@ -32,7 +32,7 @@ def metric_names(promql: str) -> set[str]:
 
 def exposed_names() -> Iterator[str]:
     suffixes = {"summary": ("_sum", "_count"), "counter": ("_total",)}
-    for family in metrics.collect((), STATUS, 0):
+    for family in collect((), STATUS, 0):
         yield from (family.name + suffix for suffix in suffixes.get(family.type, ("",)))
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from exporter.cli import parser
 from exporter.config.accounts import KEY_FILE_VARIABLE, KEY_VARIABLE
 from exporter.config.schema import KEYS
-from exporter.metrics.families import collect
 from exporter.model import (
     FIGURE_QUERIES,
     Account,
@@ -20,6 +19,7 @@ from exporter.model import (
 from exporter.web import config_schema as web_config
 from tests.stress.hostile import BAD, UNUSUAL
 from tests.support.documents import table
+from tests.support.families import collect
 from tests.support.running import ROOT
 
 CONFIGURATION = ROOT / "docs" / "configuration.md"

@@ -16,7 +16,6 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import __version__
 from exporter.metrics.exposition import Exposition, Part
-from exporter.metrics.families import collect
 from exporter.metrics.negotiation import OPENMETRICS, Format
 from exporter.model import (
     FIGURE_QUERIES,
@@ -33,6 +32,7 @@ from exporter.model import (
 )
 from exporter.months import PARIS, month_start
 from tests.support.fakes import FakeClock
+from tests.support.families import collect
 from tests.support.running import TOOLS
 
 STATUS = Status(

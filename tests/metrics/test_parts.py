@@ -13,6 +13,7 @@ from exporter.metrics.negotiation import TEXT, Format
 from exporter.metrics.parts import parts
 from exporter.model import Credits
 from tests.support.fakes import FakeClock
+from tests.support.families import collect
 from tests.support.snapshots import CASES, STATUS
 
 
@@ -22,7 +23,7 @@ def test_the_page_in_parts_is_the_page_of_all_accounts_at_once(clock: FakeClock,
     exposition = Exposition(lambda: parts(shown, STATUS, clock.time()), clock)
 
     def at_once() -> bytes:
-        return generate_latest(SimpleNamespace(collect=lambda: families.collect(shown, STATUS, clock.time())))
+        return generate_latest(SimpleNamespace(collect=lambda: collect(shown, STATUS, clock.time())))
 
     assert exposition.render(Format(TEXT, compressed=False)).startswith(at_once())
     account, *others = shown

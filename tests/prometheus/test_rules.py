@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from exporter.durations import parse_duration
-from exporter.metrics import families as metrics
 from exporter.model import (
     FIGURE_QUERIES,
     Account,
@@ -21,6 +20,7 @@ from exporter.model import (
     Status,
 )
 from tests.support.dashboard import Past, account, ask, paris, prometheus_of
+from tests.support.families import collect
 from tests.support.running import ROOT, TOOLS, Running, Started, run
 
 PROMETHEUS = ROOT / "prometheus"
@@ -61,7 +61,7 @@ def exposed() -> dict[str, set[str]]:
     polls = {query: Poll(due=1.0, succeeded=True) for query in FIGURE_QUERIES}
     marketing = Account("marketing", 500.0, figures, polls, {})
     status = Status(900.0, 5, 1, True, True, 1.0, 0.0)
-    samples = [sample for family in metrics.collect((marketing,), status, 1.0) for sample in family.samples]
+    samples = [sample for family in collect((marketing,), status, 1.0) for sample in family.samples]
     return {sample.name: set(sample.labels) for sample in samples}
 
 

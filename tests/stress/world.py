@@ -9,7 +9,6 @@ from exporter.api.client import Client
 from exporter.api.envelope import RawReply
 from exporter.config.api_key import KeySource
 from exporter.config.settings import AccountSettings, Settings
-from exporter.metrics import families
 from exporter.model import MonthFigures, Query
 from exporter.months import first_and_last_day, month_end, month_of, month_start, paris_date
 from exporter.ratelimit.per_key import RateLimiters
@@ -18,6 +17,7 @@ from exporter.service import Service
 from exporter.simulator.history import SimulatedAccount
 from exporter.state.store import Store
 from tests.support.fakes import FakeClock
+from tests.support.families import collect
 from tests.support.simulator import MisbehavingSimulator
 
 KEY = Secret("S3CR+T/key")
@@ -99,7 +99,7 @@ class World:
     def shown(self) -> Shown:
         """Return what a scrape shows now."""
         shown: Shown = {}
-        for family in families.collect(self._store.snapshot, self.service.status(), self.clock.time()):
+        for family in collect(self._store.snapshot, self.service.status(), self.clock.time()):
             samples = shown.setdefault(family.name, {})
             samples.update(
                 {next(iter(sample.labels.values()), ""): sample.value for sample in family.samples}

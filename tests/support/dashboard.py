@@ -11,7 +11,6 @@ from typing import Any
 
 import requests
 
-from exporter.metrics import families as metrics
 from exporter.model import (
     FIGURE_QUERIES,
     Account,
@@ -25,6 +24,7 @@ from exporter.model import (
     Status,
 )
 from exporter.months import PARIS
+from tests.support.families import collect
 from tests.support.running import ROOT, TOOLS, Running, Started
 
 FILE = ROOT / "grafana" / "dashboards" / "smspartner.json"
@@ -91,7 +91,7 @@ class Past:
             reload_success_time=self.at,
             wall_clock_offset=0,
         )
-        for family in metrics.collect(self.accounts, status, self.at):
+        for family in collect(self.accounts, status, self.at):
             for sample in family.samples:
                 labelled = {**sample.labels, "instance": self.instance}
                 labels = ",".join(f'{name}="{value}"' for name, value in labelled.items())
