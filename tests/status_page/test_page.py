@@ -261,7 +261,13 @@ def test_an_exceeded_budget_shows_by_how_much() -> None:
 
 @pytest.mark.parametrize(
     ("cost", "width", "kind"),
-    [(0.0, "0%", None), (0.69, "50%", None), (1.38, "100%", None), (1.39, "100%", "over")],
+    [
+        (-0.5, "0%", None),
+        (0.0, "0%", None),
+        (0.69, "50%", None),
+        (1.38, "100%", None),
+        (1.39, "100%", "over"),
+    ],
 )
 def test_a_gauge_is_filled_by_what_is_used_of_the_budget(cost: float, width: str, kind: str | None) -> None:
     read = page((account(budget=1.38, history={RUNNING: MonthFigures(cost, 1)}),))
