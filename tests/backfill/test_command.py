@@ -153,8 +153,12 @@ def test_it_does_not_guess_which_state_directory_is_the_exporters(
 def test_root_leaves_nothing_in_the_state_directory_of_another_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    of_another = os.stat_result((0o040700, 1, 1, 1, 10035, 10035, 0, 0, 0, 0))
+    stat = Path.stat
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(Path, "stat", lambda _: os.stat_result((0o040700, 1, 1, 1, 10035, 10035, 0, 0, 0, 0)))
+    monkeypatch.setattr(
+        Path, "stat", lambda path, **how: of_another if path == tmp_path else stat(path, **how)
+    )
     with pytest.raises(
         BackfillError, match=f"^{tmp_path}: belongs to user 10035, .*run the command as that user$"
     ):
