@@ -123,10 +123,10 @@ class PolledAccounts:
         polled = polled_accounts(settings, self.lists.complete)
         self._polled = {account.name: account for account in polled}
         self._set_interval(settings, round_interval(settings, polled, request_interval))
-        saved = self._saved_subaccounts(settings)
-        self._store.replace(
-            tuple(self._account(settings, each, known.get(each.name)) for each in (*polled, *saved))
-        )
+        accounts = [self._account(settings, each, known.get(each.name)) for each in polled]
+        for each in self._saved_subaccounts(settings, accounts):
+            accounts.append(self._account(settings, each, known.get(each.name)))
+        self._store.replace(tuple(accounts))
 
     def _set_interval(self, settings: Settings, interval: float) -> None:
         if interval != self.poll_interval and interval > settings.poll_interval:
@@ -136,13 +136,14 @@ class PolledAccounts:
             )
         self.poll_interval = interval
 
-    def _saved_subaccounts(self, settings: Settings) -> list[AccountSettings]:
+    def _saved_subaccounts(self, settings: Settings, accounts: Sequence[Account]) -> list[AccountSettings]:
         """Return the sub-accounts that an earlier process knew: shown, but not polled before the list is read."""
+        saved = {account.name: account.figures.subaccounts for account in accounts}
         return [
             subaccount_settings(parent, subaccount, parent.key)
             for parent in settings.accounts
             if parent.subaccounts and parent.name not in self.lists.complete
-            for subaccount in self._store.load(parent.name, parent.key.read()).subaccounts
+            for subaccount in saved[parent.name]
         ]
 
     def _account(self, settings: Settings, account: AccountSettings, known: Account | None) -> Account:

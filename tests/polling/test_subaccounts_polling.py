@@ -293,6 +293,18 @@ def test_a_reload_with_another_main_key_keeps_the_sub_accounts_until_their_list_
     assert bench.account("agency/2").figures.months == before.months
 
 
+def test_saved_sub_accounts_stay_if_the_main_key_changes_before_their_list_is_read(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    Bench(clock, Agency(clock, 3), tmp_path).run(200)
+    client = Agency(clock, 3)
+    client.fault = {1: Failure(Reason.UNREACHABLE, "connection refused")}
+    restarted = Bench(clock, client, tmp_path)
+    other = AccountSettings("agency", KeySource(Secret("another-main-key")), subaccounts=SubaccountSettings())
+    restarted.poller.reconfigure(Settings(accounts=(other,)), client)
+    assert restarted.names == ["agency", "agency/1", "agency/2", "agency/3"]
+
+
 @pytest.mark.parametrize("page", [1, 2, 3])
 def test_a_reload_while_a_page_is_under_way_lets_the_list_begin_anew(clock: FakeClock, page: int) -> None:
     client = Agency(clock, 45)
