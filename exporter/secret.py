@@ -9,8 +9,7 @@ from typing import NoReturn
 from urllib.parse import quote
 
 HIDDEN = "<hidden>"
-MIN_KEY_LENGTH = 8
-"""A shorter key from outside is refused: it would be taken out of every line that has these letters in it."""
+_MIN_LENGTH = 8
 
 _spellings: list[str] = []
 """Every key that this process ever held, as each library writes it, the longest first: one may be in another."""
@@ -51,6 +50,16 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key cannot be copied or pickled")
+
+
+def received_key(text: str) -> Secret:
+    """Return a key that came from outside. Raises ValueError if it cannot be one, and never quotes it.
+
+    A key of a few letters is refused, because it would be taken out of every line that has them in it.
+    """
+    if 0 < len(text) < _MIN_LENGTH:
+        raise ValueError(f"is shorter than {_MIN_LENGTH} characters, which no API key is")
+    return Secret(text)
 
 
 def redact(text: str) -> str:

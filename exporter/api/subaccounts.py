@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from exporter.api.envelope import RawReply, invalid_reply, parse_fields, successful_reply
 from exporter.api.replies import CreditsFields
 from exporter.model import Credits, Failure, Subaccount, SubaccountPage
-from exporter.secret import MIN_KEY_LENGTH, Secret
+from exporter.secret import Secret, received_key
 
 _NOT_PERMITTED = 4
 _SECRET = re.compile(rb'"(?:apiKey|token)"\s*:\s*"([^"\\]{8,200})"')
@@ -75,10 +75,8 @@ def _hide_secrets(body: bytes) -> None:
 
 
 def _subaccount(index: int, entry: _Entry) -> Subaccount:
-    if 0 < len(entry.api_key) < MIN_KEY_LENGTH:
-        raise invalid_reply(f"data[{index}].apiKey: is shorter than {MIN_KEY_LENGTH} characters")
     try:
-        key = Secret(entry.api_key)
+        key = received_key(entry.api_key)
     except ValueError as error:
         raise invalid_reply(f"data[{index}].apiKey: {error}") from None
     balance = entry.credits.known_balance if entry.credits else None

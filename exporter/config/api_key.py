@@ -6,7 +6,7 @@ import re
 import stat
 from pathlib import Path
 
-from exporter.secret import MIN_KEY_LENGTH, Secret
+from exporter.secret import Secret, received_key
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +71,7 @@ def parse_key(text: str) -> Secret:
     for pattern, problem in _MISTAKES:
         if re.fullmatch(pattern, text, re.DOTALL | re.IGNORECASE):
             raise ValueError(problem)
-    if 0 < len(text) < MIN_KEY_LENGTH:
-        raise ValueError(f"is shorter than {MIN_KEY_LENGTH} characters, which no API key is")
-    return Secret(text)
+    return received_key(text)
 
 
 def read_key(path: Path) -> Secret:

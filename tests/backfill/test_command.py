@@ -91,7 +91,7 @@ def test_a_signal_ends_it_whatever_is_in_flight(command: Command, number: int) -
     before = command.clock.monotonic()
     assert command.run("--from=2024-01", "--to=2024-03", f"--output={output}") == 0
     assert command.clock.monotonic() - before == pytest.approx(2 * INTERVAL + LATE), (
-        "the pace was not released"
+        "the limiter was not released"
     )
     assert len(series_of(output.read_bytes())) == 9
     assert [request.status for request in command.simulator.requests] == [200, None, 200, 200]
