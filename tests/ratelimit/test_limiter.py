@@ -5,6 +5,7 @@ import fcntl
 import os
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -219,34 +220,24 @@ def test_what_is_in_the_way_of_the_file_is_left_alone_and_the_limit_kept_without
     assert directory.writable
 
 
-def test_half_a_written_line_counts_as_a_failed_write(
-    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+def write_half(descriptor: int, line: bytes, offset: int) -> int:
+    return len(line) // 2
+
+
+def fail_to_close(descriptor: int, close: Callable[[int], None] = os.close) -> None:
+    close(descriptor)
+    raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+
+@pytest.mark.parametrize(("call", "broken"), [("pwrite", write_half), ("close", fail_to_close)])
+def test_half_a_written_line_or_an_error_at_the_end_counts_as_a_failed_write(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, call: str, broken: object
 ) -> None:
     directory = StateDirectory(tmp_path)
     limiter = RateLimiter(5, clock, LockFile(directory, "this-boot"))
     request(limiter, clock)
     with monkeypatch.context() as disk:
-        disk.setattr(os, "pwrite", lambda descriptor, line, offset: len(line) // 2)
-        assert request(limiter, clock) == pytest.approx(INTERVAL)
-        assert not directory.writable
-    assert request(limiter, clock) == pytest.approx(INTERVAL)
-    assert directory.writable
-
-
-def test_a_write_that_fails_when_the_file_is_closed_counts_as_a_failed_write(
-    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory = StateDirectory(tmp_path)
-    limiter = RateLimiter(5, clock, LockFile(directory, "this-boot"))
-    request(limiter, clock)
-    close = os.close
-
-    def fail(descriptor: int) -> None:
-        close(descriptor)
-        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
-
-    with monkeypatch.context() as disk:
-        disk.setattr(os, "close", fail)
+        disk.setattr(os, call, broken)
         assert request(limiter, clock) == pytest.approx(INTERVAL)
         assert not directory.writable
     assert request(limiter, clock) == pytest.approx(INTERVAL)

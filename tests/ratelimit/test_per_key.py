@@ -212,25 +212,29 @@ def test_a_restart_under_the_other_scope_takes_the_past_as_unknown_and_removes_w
     assert request(restarted, ONE, clock) == pytest.approx(INTERVAL)
 
 
-def test_a_failed_write_for_a_key_that_was_replaced_counts_no_more_after_a_day(
-    tmp_path: Path, clock: FakeClock
-) -> None:
+@pytest.fixture
+def trouble(tmp_path: Path, clock: FakeClock) -> tuple[StateDirectory, RateLimiters]:
+    """A state directory in which the last write for a key failed."""
     directory = StateDirectory(tmp_path / "state")
     limiters = RateLimiters(5, clock, directory, "this-boot", scope="account")
     request(limiters, ONE, clock)
     directory.failed(key_files(tmp_path / "state")[0].name, OSError(28, "no space"))
+    return directory, limiters
+
+
+def test_a_failed_write_for_a_key_that_was_replaced_counts_no_more_after_a_day(
+    clock: FakeClock, trouble: tuple[StateDirectory, RateLimiters]
+) -> None:
+    directory, limiters = trouble
     clock.advance(DAY + 60)
     request(limiters, OTHER, clock)
     assert directory.writable
 
 
 def test_a_failed_write_for_a_key_that_was_removed_counts_no_more_after_a_day(
-    tmp_path: Path, clock: FakeClock
+    clock: FakeClock, trouble: tuple[StateDirectory, RateLimiters]
 ) -> None:
-    directory = StateDirectory(tmp_path / "state")
-    limiters = RateLimiters(5, clock, directory, "this-boot", scope="account")
-    request(limiters, ONE, clock)
-    directory.failed(key_files(tmp_path / "state")[0].name, OSError(28, "no space"))
+    directory, limiters = trouble
     request(limiters, OTHER, clock)
     for _ in range(25):
         clock.advance(DAY / 24)

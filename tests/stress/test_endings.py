@@ -14,18 +14,16 @@ from tests.support.endings import (
     before_the_handshake,
     check_memory,
     end_connection,
-    reports,
+    measure,
 )
-from tests.support.running import ROOT, Running, Started, eventually
+from tests.support.running import ROOT, Running, Started
 from tests.support.web_security import WebFiles
 
 pytestmark = pytest.mark.journey
 
 
-def measure(exporter: Running) -> Memory:
-    before = len(reports("\n".join(exporter.lines)))
-    exporter.process.send_signal(signal.SIGUSR1)
-    return eventually(lambda: reports("\n".join(exporter.lines))[before:])[0]
+def memory(exporter: Running) -> Memory:
+    return measure(lambda: "\n".join(exporter.lines), lambda: exporter.process.send_signal(signal.SIGUSR1))
 
 
 def begin(started: Started, files: WebFiles) -> tuple[Running, int]:
@@ -44,7 +42,7 @@ def test_endings_leave_neither_memory_nor_an_object_behind_without_garbage_colle
     files = WebFiles(tmp_path)
     context = protection.write(files)
     exporter, port = begin(started, files)
-    check_memory(port, context, connections, lambda: measure(exporter))
+    check_memory(port, context, connections, lambda: memory(exporter))
 
 
 def test_a_thousand_connections_that_wait_to_be_accepted_are_not_held_at_once(
@@ -53,10 +51,10 @@ def test_a_thousand_connections_that_wait_to_be_accepted_are_not_held_at_once(
     files = WebFiles(tmp_path)
     files.write(tls={})
     exporter, port = begin(started, files)
-    before = measure(exporter)
+    before = memory(exporter)
     exporter.process.send_signal(signal.SIGSTOP)
     for _ in range(1000):
         end_connection(port, before_the_handshake, None, reset=False)
     exporter.process.send_signal(signal.SIGCONT)
     assert requests.get(f"https://127.0.0.1:{port}/-/healthy", verify=str(files.ca_file), timeout=10).ok
-    assert measure(exporter).resident_kb - before.resident_kb < 5 << 10
+    assert memory(exporter).resident_kb - before.resident_kb < 5 << 10

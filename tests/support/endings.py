@@ -120,28 +120,37 @@ class Memory(NamedTuple):
     resident_kb: int
 
 
-def reports(output: str) -> list[Memory]:
-    found = re.findall(r"^objects=(\d+) resident_kb=(\d+)$", output, re.MULTILINE)
-    return [Memory(int(objects), int(kilobytes)) for objects, kilobytes in found]
+def measure(output: Callable[[], str], ask: Callable[[], object]) -> Memory:
+    """Return the report that is added to the `output` of `uncollected.py` when it is asked for one."""
+
+    def reports() -> list[tuple[str, str]]:
+        return re.findall(r"^objects=(\d+) resident_kb=(\d+)$", output(), re.MULTILINE)
+
+    before = len(reports())
+    ask()
+    objects, kilobytes = eventually(lambda: reports()[before:])[0]
+    return Memory(int(objects), int(kilobytes))
 
 
 def check_memory(
-    port: int, context: ssl.SSLContext | None, connections: int, measure: Callable[[], Memory]
+    port: int, context: ssl.SSLContext | None, connections: int, memory: Callable[[], Memory]
 ) -> None:
     """Fail if so many connections of a kind of ending leave an object or more than 5 MB behind."""
-    at_rest = measure().objects
+    at_rest = memory().objects
 
     def end_many(moment: Moment, reset: bool, count: int) -> int:
         for _ in range(count):
             end_connection(port, moment, context, reset)
-        return eventually(lambda: (memory := measure()).objects <= at_rest and memory.resident_kb)
+        return eventually(lambda: (now := memory()).objects <= at_rest and now.resident_kb)
+
+    def growth_by(moment: Moment, reset: bool) -> int:
+        before = end_many(moment, reset, _WARM_UP)
+        return end_many(moment, reset, connections) - before
 
     for moment, reset in KINDS_OF_ENDING:
-        before = end_many(moment, reset, _WARM_UP)
-        growth = end_many(moment, reset, connections) - before
+        growth = growth_by(moment, reset)
         if growth > _MOST_KB:  # memory that is kept for reuse grows once, a leak grows again
-            before = end_many(moment, reset, _WARM_UP)
-            growth = end_many(moment, reset, connections) - before
+            growth = growth_by(moment, reset)
         kind = f"{moment.__name__}, {'reset' if reset else 'FIN'}"
         print(f"{kind}: {growth / 1024:.1f} MB")
         assert growth <= _MOST_KB, kind

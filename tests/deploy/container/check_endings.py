@@ -3,7 +3,6 @@
 Its Python is 3.13, whose garbage collector runs later than those before it.
 """
 
-import ssl
 import time
 from collections.abc import Iterator
 from itertools import cycle
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.container.engine import IMAGE, LOCKED_UP, Engine
+from tests.deploy.container.engine import Engine
+from tests.deploy.container.running import Container, mounted_web_files
 from tests.support.endings import (
     KINDS_OF_ENDING,
     PROTECTIONS,
@@ -19,9 +19,9 @@ from tests.support.endings import (
     Protection,
     check_memory,
     end_connection,
-    reports,
+    measure,
 )
-from tests.support.running import ROOT, eventually, free_port
+from tests.support.running import ROOT, eventually
 from tests.support.web_security import WebFiles
 
 CONNECTIONS = 1000
@@ -30,42 +30,26 @@ MINUTES = 10
 A_SECOND = 40
 
 
-class Attacked:
+class Attacked(Container):
     """A container to which clients connect."""
 
-    def __init__(self, podman: Engine, directory: Path, protection: Protection, *program: str) -> None:
-        files = WebFiles(directory)
-        self.podman = podman
-        self.context: ssl.SSLContext | None = protection.write(files)
-        self.port = free_port()
-        for path in (directory, *directory.iterdir()):
-            path.chmod(0o755)  # for the image's user
-        self.name = podman(
-            *("run", "--detach", "--network=host", *LOCKED_UP, "--entrypoint=python3"),
-            *(f"--volume={directory}:/etc/web:ro", IMAGE, *program),
-            *("--demo", f"--web.listen-address=127.0.0.1:{self.port}", "--web.config.file=/etc/web/web.yml"),
-        )
+    def __init__(
+        self, podman: Engine, directory: Path, protection: Protection, program: tuple[str, ...] = ()
+    ) -> None:
+        self.context = protection.write(WebFiles(directory))
+        volume, flag = mounted_web_files(directory)
+        super().__init__(podman, "--demo", flag, options=(volume,), program=program)
         eventually(lambda: "msg=listening" in self.output(), within=30)
 
-    def output(self) -> str:
-        done = self.podman.attempt("logs", self.name)
-        return done.stdout + done.stderr
-
     def memory(self) -> Memory:
-        before = len(reports(self.output()))
-        self.podman("kill", "--signal=USR1", self.name)
-        return eventually(lambda: reports(self.output())[before:])[0]
-
-    def is_alive(self) -> bool:
-        state = self.podman.inspect("container", self.name)["State"]
-        return bool(state["Running"]) and not state["OOMKilled"]
+        return measure(self.output, lambda: self.podman("kill", "--signal=USR1", self.name))
 
 
 @pytest.mark.parametrize("protection", PROTECTIONS, ids=str)
 def test_endings_leave_neither_memory_nor_an_object_behind_without_garbage_collection(
     podman: Engine, tmp_path: Path, protection: Protection
 ) -> None:
-    attacked = Attacked(podman, tmp_path, protection, "-c", UNCOLLECTED)
+    attacked = Attacked(podman, tmp_path, protection, program=("-c", UNCOLLECTED))
     check_memory(attacked.port, attacked.context, CONNECTIONS, attacked.memory)
     assert attacked.is_alive()
 
@@ -76,7 +60,7 @@ def test_containers_of_64_mb_outlive_ten_minutes_of_endings(podman: Engine, tmp_
     for protection in PROTECTIONS:
         directory = tmp_path / str(protection).replace(" ", "-")
         directory.mkdir()
-        containers.append(Attacked(podman, directory, protection, "-m", "exporter"))
+        containers.append(Attacked(podman, directory, protection))
     ending = cycle(KINDS_OF_ENDING)
     for _ in seconds(MINUTES * 60):
         for moment, reset in (next(ending) for _ in range(A_SECOND)):

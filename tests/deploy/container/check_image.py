@@ -3,7 +3,6 @@
 PYTHON_IMAGE names a base to pull; without it Debian's Python stands in for the official image, from no registry.
 """
 
-import datetime
 import json
 import re
 import time
@@ -18,41 +17,9 @@ from exporter import __version__
 from exporter.backfill.fetcher import latest_complete_month
 from exporter.months import months_between
 from tests.deploy.container.engine import IMAGE, LOCKED_UP, MARK, NAMED_BASE, OFFICIAL, Engine
-from tests.support.running import ROOT, Started, eventually, free_port
+from tests.deploy.container.running import Container, mounted_web_files
+from tests.support.running import ROOT, Started, eventually
 from tests.support.web_security import WebFiles, hashed
-
-
-class Container:
-    """A running container of the image, and where to reach it."""
-
-    def __init__(self, podman: Engine, *words: str | Path, options: tuple[str, ...] = ()) -> None:
-        self.podman = podman
-        self.url = f"http://127.0.0.1:{free_port()}"
-        address = f"--web.listen-address={self.url.removeprefix('http://')}"
-        self.name = podman("run", "--detach", "--network=host", *LOCKED_UP, *options, IMAGE, address, *words)
-
-    def get(self, path: str = "/metrics") -> requests.Response:
-        return requests.get(self.url + path, timeout=10)
-
-    def samples(self, prefix: str) -> dict[str, float]:
-        lines = [line for line in self.get().text.splitlines() if line.startswith(prefix)]
-        return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}
-
-    def execute(self, *words: str) -> str:
-        return self.podman("exec", self.name, *words)
-
-    def healthy(self) -> bool:
-        return self.podman.attempt("healthcheck", "run", self.name).returncode == 0
-
-    def stop(self) -> tuple[int, float]:
-        """End it as a machine does that shuts down; return its exit status and how many seconds that took."""
-        asked = time.time()
-        self.podman("kill", "--signal=TERM", self.name)
-        self.podman("wait", self.name)
-        state = self.podman.inspect("container", self.name)["State"]
-        # Microseconds of an instant such as 2026-11-23T06:20:00.846566897Z
-        ended = datetime.datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", state["FinishedAt"]))
-        return state["ExitCode"], ended.timestamp() - asked
 
 
 @pytest.fixture(scope="session")
@@ -114,9 +81,7 @@ def test_it_works_within_64_mb_with_its_health_check_and_under_load(demo: Contai
     for _ in range(50):
         assert demo.get().ok
     assert demo.healthy()
-    state = demo.podman.inspect("container", demo.name)["State"]
-    assert state["Running"]
-    assert not state["OOMKilled"]
+    assert demo.is_alive()
     (resident,) = re.findall(r"VmHWM:\s+(\d+) kB", demo.execute("cat", "/proc/1/status"))
     print(f"most memory resident, demo included: {int(resident) / 1024:.0f} MB")
 
@@ -126,8 +91,7 @@ def test_it_starts_from_bytecode_alone(podman: Engine) -> None:
     eventually(lambda: container.samples("sms_cost_monthly"), within=30)
     assert "Cost of each month" in container.get("/").text
     container.stop()
-    done = podman.attempt("logs", container.name)
-    loaded = re.findall(r"# code object from '?([^'\s]+)", done.stdout + done.stderr)
+    loaded = re.findall(r"# code object from '?([^'\s]+)", container.output())
     assert any("/bytecode/opt/smspartner-exporter/exporter/cli.cpython-" in path for path in loaded)
     assert [path for path in loaded if not path.endswith(".pyc")] == []
 
@@ -158,10 +122,8 @@ def test_the_health_check_sees_a_process_that_hangs_under_any_web_security(
     podman: Engine, security: str, tmp_path: Path
 ) -> None:
     WebFiles(tmp_path).write(**WEB_SECURITY[security])
-    for path in (tmp_path, *tmp_path.iterdir()):
-        path.chmod(0o755)  # for the image's user
-    words = ("--demo", "--web.config.file=/etc/web/web.yml")
-    container = Container(podman, *words, options=(f"--volume={tmp_path}:/etc/web:ro",))
+    volume, flag = mounted_web_files(tmp_path)
+    container = Container(podman, "--demo", flag, options=(volume,))
     eventually(container.healthy, within=30)
     podman("kill", "--signal=STOP", container.name)
     done = podman.attempt("exec", container.name, "python3", "-m", "exporter.healthcheck")
@@ -198,8 +160,7 @@ def test_figures_outlive_the_container_in_its_volume(
     second = Container(podman, *words, options=options)
     assert eventually(lambda: second.samples("sms_cost_monthly"), within=30) == shown
     for container in (first, second):
-        done = podman.attempt("logs", container.name)
-        assert "test-key" not in done.stdout + done.stderr
+        assert "test-key" not in container.output()
 
 
 def test_a_backfill_works_beside_the_exporter_in_a_container_of_its_own_and_in_the_exporters(
@@ -229,9 +190,7 @@ def test_a_backfill_works_beside_the_exporter_in_a_container_of_its_own_and_in_t
     assert months == 3
     inside = exporter.execute("python3", "-m", "exporter", *words[:3], f"--from={month}", "--job=another")
     assert inside.count(f'month="{month}"') == 3
-    state = podman.inspect("container", exporter.name)["State"]
-    assert state["Running"]
-    assert not state["OOMKilled"]
+    assert exporter.is_alive()
 
     def arrivals() -> list[float]:
         asked = requests.get(f"{simulator.url.removesuffix('/v1')}/simulator", timeout=5).json()["requests"]
